@@ -1,0 +1,221 @@
+"""Bucket results put together into the frames of a plan, in the order a reader wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from backorder_forecast.backlog import backlog_frame
+from backorder_forecast.backorders import fill_quality
+from backorder_forecast.cash import cash_flow_frame
+from backorder_forecast.clock import DAYS_PER_PERIOD
+from backorder_forecast.frames import FRAMES, empty_frame
+from backorder_forecast.notices import notices_frame
+from backorder_forecast.paths import path_quantiles
+from backorder_forecast.plots import ItemPicture
+from backorder_forecast.projection import NEVER, project_stock, stock_quantiles
+from backorder_forecast.reorders import excess_frame
+from backorder_forecast.simulation import BucketResult, draw_bucket, protected_days
+
+if TYPE_CHECKING:
+    from backorder_forecast.fitting import Fitted
+
+FLAG_ORDER = {"critical": 0, "warning": 1, "watch": 2, "ok": 3}
+PICTURE_LEVELS = (0.1, 0.25, 0.5, 0.75, 0.9)
+
+
+def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.DataFrame]:
+    """All frames of a plan."""
+    world = fitted.world
+    raw = {
+        name: _joined(results, name)
+        for name in ("forecasts", "stockouts", "reorders", "causes", "fill_dates", "wait_cutoffs")
+    }
+    frames: dict[str, pd.DataFrame] = {"forecasts": raw["forecasts"]}
+    about = world.model.about
+    frames["items"] = pd.concat([about, _item_columns(fitted)], axis=1)
+    frames["lead_times"], frames["suppliers"] = world.lead.table(), world.lead.suppliers()
+    known = world.facts["stock_known"].to_numpy(dtype=bool)
+    if known.any():
+        frames["stockouts"] = _stockouts(raw["stockouts"][known], raw["causes"], about)
+        frames["reorders"] = _reorders(raw["reorders"][known], raw["stockouts"][known], fitted)
+        frames["excess"] = _excess(fitted)
+        frames["wait_cutoffs"] = raw["wait_cutoffs"].reset_index(drop=True)
+    if len(raw["fill_dates"]):
+        frames["fill_dates"] = raw["fill_dates"]
+        cutoffs = frames.get("wait_cutoffs", empty_frame("wait_cutoffs"))
+        frames["notices"] = notices_frame(raw["fill_dates"], cutoffs, as_of=world.clock.as_of, settings=world.settings)
+        flows = [result.cash for result in results if result.cash is not None]
+        frames["cash_flow"] = cash_flow_frame(reduce(add, flows), as_of=world.clock.as_of)
+    if len(world.lines.frame) or len(world.lines.closed):
+        daily = world.facts["mean_daily"].to_numpy(dtype=np.float64)
+        frames["backlog"] = backlog_frame(
+            world.lines, world.facts, demand=fitted.history.records.frame, daily_forecast=daily
+        )
+    frames["data_quality"] = _quality(fitted, frames)
+    return {name: _core_first(name, frame) for name, frame in frames.items()}
+
+
+def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
+    """What the figure of one item shows; its paths are drawn again, identically."""
+    world = fitted.world
+    match = (world.facts["sku"].astype("str") == sku) & (world.facts["location"].astype("str") == location)
+    i = int(np.flatnonzero(match.to_numpy())[0])
+    facts, clock, horizon = world.facts.iloc[i], world.clock, world.horizon_periods
+    draws = draw_bucket(world, i, i + 1)
+    demand, receipts = draws.demand[:, :, :horizon], draws.receipts[:, :, :horizon]
+    forecast = pd.DataFrame(path_quantiles(demand, PICTURE_LEVELS)[0], columns=list(PICTURE_LEVELS))
+    forecast.insert(0, "date", clock.starts[:horizon])
+    forecast.insert(1, "mean", demand[0].mean(axis=0))
+    panel = fitted.history.panel
+    history = pd.DataFrame({"date": panel.periods, "demand": panel.demand[i], "in_stock": np.abs(panel.exposure[i])})
+    history["in_stock"] = history["in_stock"].where(panel.exposure[i] >= 0, 0.5)
+    orders = world.orders.frame.iloc[int(world.orders.item_start[i]) : int(world.orders.item_start[i + 1])]
+    arrival = np.sort(draws.arrival_days.astype(np.float64), axis=1)
+    arrival[arrival >= NEVER] = np.nan
+    ranks = {q: int(np.ceil(q * arrival.shape[1])) - 1 for q in (0.1, 0.5, 0.9)}
+    open_orders = orders[["po_id", "supplier", "quantity", "promised_date"]].reset_index(drop=True)
+    for level, rank in ranks.items():
+        open_orders[f"arrival_{level}"] = clock.dates(arrival[:, rank])
+    stock = pd.DataFrame({"date": pd.DatetimeIndex([]), 0.1: [], 0.5: [], 0.9: [], "p_stockout": []})
+    if bool(facts["stock_known"]):
+        joins = world.joins[i : i + 1]
+        start = np.array([float(facts["start"])])
+        levels = stock_quantiles(start[0], demand[0], receipts[0], float(joins[0]), [0.1, 0.5, 0.9])
+        passage = project_stock(start, demand, receipts, unmet="partial", wait_share=joins)
+        stock = pd.DataFrame(levels, columns=[0.1, 0.5, 0.9])
+        stock.insert(0, "date", clock.starts[:horizon])
+        out_now = start[0] < 0 or (start[0] <= 0 and facts["mean_daily"] > 0)
+        reached = (passage.first_unmet[0][:, None] <= np.arange(horizon)).mean(axis=0)
+        stock["p_stockout"] = np.where(out_now, 1.0, reached)
+    return ItemPicture(
+        sku=sku, location=location, title="", as_of=clock.as_of, forecast=forecast, history=history, stock=stock,
+        open_orders=open_orders, on_hand=float(facts["on_hand"]), backordered=float(facts["backordered"]),
+    )  # fmt: skip
+
+
+def with_answers(picture: ItemPicture, frames: dict[str, pd.DataFrame]) -> ItemPicture:
+    """The picture with the dates that the frames of the plan name."""
+    from dataclasses import replace
+
+    def of_item(name: str) -> pd.DataFrame:
+        frame = frames.get(name, empty_frame(name))
+        return frame[
+            (frame["sku"].astype("str") == picture.sku) & (frame["location"].astype("str") == picture.location)
+        ]
+
+    lines = of_item("fill_dates")[["order_id", "quantity", "order_date", "promise_date", "fill_date_0.5"]]
+    risk = of_item("stockouts")
+    if not len(risk):
+        return replace(picture, backorders=lines.reset_index(drop=True))
+    row = risk.iloc[0]
+    share = f"{row['p_stockout']:.0%} chance to run out"
+    title = f"{picture.sku}: already out of stock" if row["already_out"] else f"{picture.sku}: {share}"
+    return replace(
+        picture, title=f"{title} ({row['flag']})", backorders=lines.reset_index(drop=True),
+        order_by_date=row["order_by_date"], stockout_date=row["stockout_date_0.5"],
+    )  # fmt: skip
+
+
+def _joined(results: Sequence[BucketResult], name: str) -> pd.DataFrame:
+    parts = [r.frames[name] for r in results if name in r.frames and len(r.frames[name])]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+
+
+def _core_first(name: str, frame: pd.DataFrame) -> pd.DataFrame:
+    core = [c for c in FRAMES[name] if c in frame.columns]
+    return frame[[*core, *(c for c in frame.columns if c not in core)]].reset_index(drop=True)
+
+
+def _item_columns(fitted: Fitted) -> pd.DataFrame:
+    columns = [
+        "supplier", "category", "product_type", "unit_cost", "price", "moq", "pack_size", "review_days", "on_hand",
+        "reserved", "on_hold", "usable", "backordered", "on_order", "mean_daily", "active", "stock_known",
+    ]  # fmt: skip
+    return fitted.world.facts[columns].reset_index(drop=True)
+
+
+def _stockouts(stockouts: pd.DataFrame, causes: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    keys = ["sku", "location"]
+    frame = stockouts.merge(about[[*keys, "confidence", "confidence_reason"]], on=keys, how="left")
+    if len(causes):
+        frame = frame.merge(causes.drop(columns=["risk"]), on=keys, how="left")
+    else:
+        frame = frame.assign(cause="", cause_share=np.nan, cause_text="")
+    for column in ("cause", "cause_text"):
+        frame[column] = frame[column].astype("str").fillna("")
+    rank = frame["flag"].map(FLAG_ORDER)
+    money = frame["revenue_at_risk"].fillna(frame["expected_short_units"])
+    by = frame.assign(_rank=rank, _money=-money, _p=-frame["p_unmet_before_arrival"])
+    order = by.sort_values(["_rank", "_money", "_p", *keys], kind="stable").index
+    return frame.loc[order].reset_index(drop=True)
+
+
+def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
+    frame = reorders.merge(stockouts[["sku", "location", "order_by_date", "flag", "avoidable"]], on=["sku", "location"])
+    as_of, level = fitted.world.clock.as_of, fitted.world.settings.service_level
+    late = frame["order_by_date"].isna()
+    today = frame["order_by_date"] == as_of
+    frame["urgency"] = np.select(
+        [frame["order_quantity"] <= 0, late, today], ["none", "overdue", "today"], "this review"
+    )
+    frame["reason"] = np.select(
+        [
+            frame["order_quantity"] <= 0,
+            late,
+            frame["order_quantity"] > np.ceil(frame["need_units"]),
+        ],
+        [
+            "stock and open orders last until the next order arrives",
+            f"an order placed now may come too late to keep {level:.0%} service; it limits the gap",
+            "need raised to the minimum quantity or full packs",
+        ],
+        "need until the order of the next review arrives",
+    )
+    frame["_order"] = frame["urgency"].map({"overdue": 0, "today": 1, "this review": 2, "none": 3})
+    frame = frame.sort_values(["_order", "order_by_date", "sku", "location"], kind="stable", na_position="first")
+    return frame.drop(columns=["_order", "avoidable"])
+
+
+def _excess(fitted: Fitted) -> pd.DataFrame:
+    world = fitted.world
+    facts, model, clock = world.facts, world.model, world.clock
+    days = protected_days(world.lead, world.law_rows, facts) + world.settings.horizon_days
+    factors = model.factors(clock, slice(None))
+    inside = np.cumsum(factors, axis=1)
+    last = np.minimum(np.searchsorted(clock.end_days, days, side="left"), clock.n_periods - 1)
+    weight = inside[np.arange(len(facts)), last]
+    # Beyond the simulated periods the season is taken as average, while the item is still on sale.
+    beyond = np.maximum(days - clock.end_days[-1], 0) / DAYS_PER_PERIOD[clock.freq]
+    weight = weight + np.where(factors[:, -1] > 0, beyond, 0.0)
+    position = (facts["usable"] + facts["on_order"] - facts["backordered"]).where(facts["stock_known"], 0.0)
+    return excess_frame(
+        facts.assign(position=position),
+        model.level,
+        model.level_variance,
+        model.within_variance,
+        weight,
+        world.settings,
+    )
+
+
+def _quality(fitted: Fitted, frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    quality = [fitted.quality]
+    if "fill_dates" in frames:
+        lines = fill_quality(frames["fill_dates"], fitted.world.settings)
+        if len(lines):
+            quality.append(lines)
+    notes = list(fitted.notes)
+    if "cash_flow" in frames and not len(frames["cash_flow"]):
+        notes.append("cash_flow is empty: no open backorder line has a price or a prepayment")
+    said = pd.DataFrame({"table": "plan", "rule": "not computed or assumed", "effect": notes})
+    for column in ("rows_read", "rows_used", "rows_merged", "rows_set_aside"):
+        said[column] = 0
+    said["examples"] = ""
+    quality.append(said[list(FRAMES["data_quality"])])
+    return pd.concat(quality, ignore_index=True)

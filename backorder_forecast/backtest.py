@@ -1,0 +1,240 @@
+"""Past origins replayed: what the library would have said then, held against what happened.
+
+Every origin sees only what was recorded up to it (`Tables.as_known`), and everything is fitted anew. Origins lie one
+step apart and end early enough that the scored window is complete. Scores stand beside simple rivals on the same rows,
+because a score alone proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.answers import assemble
+from backorder_forecast.clock import DAYS_PER_PERIOD
+from backorder_forecast.distributions import nb_quantile
+from backorder_forecast.engine import bucket_bounds, map_buckets
+from backorder_forecast.errors import NotEnoughHistory
+from backorder_forecast.fitting import fit_world, read_history
+from backorder_forecast.frames import empty_frame
+from backorder_forecast.lines import open_lines
+from backorder_forecast.panel import DemandPanel
+from backorder_forecast.paths import path_quantiles
+from backorder_forecast.scores import average_precision, brier, pinball
+from backorder_forecast.settings import Settings
+from backorder_forecast.simulation import World, simulate
+
+if TYPE_CHECKING:
+    from backorder_forecast.tables import Tables
+
+LEVELS = (0.1, 0.5, 0.75, 0.9, 0.95)
+RIVAL_DAYS = 91
+"""Days averaged by the rival forecast: a quarter."""
+
+
+@dataclass(frozen=True, eq=False)
+class Backtest:
+    """Scores of replayed origins.
+
+    Attributes
+    ----------
+    scores
+        origin, stage (forecast, flag, promise), score, value, rival, rival_value, n.
+    forecasts
+        origin, sku, location, actual (units over the window), in_stock, mean, average (of the last quarter), one column
+        per quantile level.
+    flags
+        origin, sku, location, p_stockout, days_of_cover, ran_out; items in stock at the origin.
+    promises
+        origin, order_id, sku, location, promise_date, p_at_promise, filled_date, kept (empty where not yet known).
+    """
+
+    scores: pd.DataFrame
+    forecasts: pd.DataFrame
+    flags: pd.DataFrame
+    promises: pd.DataFrame
+
+    def summary(self) -> pd.DataFrame:
+        """Mean over the origins, weighted by the rows scored: stage, score, value, rival, rival_value, n."""
+        weighted = self.scores.assign(
+            v=self.scores["value"] * self.scores["n"], r=self.scores["rival_value"] * self.scores["n"]
+        )
+        total = weighted.groupby(["stage", "score", "rival"], sort=False)[["v", "r", "n"]].sum().reset_index()
+        n = np.maximum(total["n"], 1)
+        return pd.DataFrame(
+            {
+                "stage": total["stage"], "score": total["score"], "value": total["v"] / n,
+                "rival": total["rival"], "rival_value": total["r"] / n, "n": total["n"].astype(int),
+            }
+        )  # fmt: skip
+
+
+def backtest(
+    tables: Tables,
+    *,
+    origins: int | Sequence[str | pd.Timestamp] = 4,
+    settings: Settings | None = None,
+    window_days: int = 28,
+    progress: Callable[[str, float], None] | None = None,
+) -> Backtest:
+    """Replay past origins of the user's own tables.
+
+    Parameters
+    ----------
+    tables
+        From `read_tables`.
+    origins
+        Dates, or how many to replay, one window apart and the last one window before `as_of`.
+    settings
+        As in `make_plan`.
+    window_days
+        Days after each origin on which forecasts, flags and promises are scored.
+    progress
+        Called with the origin and the share done.
+
+    Returns
+    -------
+    Backtest
+
+    Raises
+    ------
+    NotEnoughHistory
+        If no origin leaves at least twice the window of history before it.
+    """
+    settings = (settings or Settings()).replace(horizon_days=window_days)
+    days = _origins(tables, origins, window_days)
+    parts: list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = []
+    for number, day in enumerate(days):
+        parts.append(_replay(tables, day, settings, window_days))
+        if progress is not None:
+            progress(f"{day:%Y-%m-%d}", (number + 1) / len(days))
+    forecasts, flags, promises = (pd.concat([p[k] for p in parts], ignore_index=True) for k in range(3))
+    return Backtest(_scores(forecasts, flags, promises), forecasts, flags, promises)
+
+
+def _origins(tables: Tables, origins: int | Sequence[str | pd.Timestamp], window_days: int) -> list[pd.Timestamp]:
+    first = tables.sales["date"].min()
+    step = pd.Timedelta(days=window_days)
+    if isinstance(origins, int):
+        wanted = [tables.as_of - step * (k + 1) for k in reversed(range(origins))]
+    else:
+        wanted = sorted(pd.Timestamp(day).normalize() for day in origins)
+    usable = [day for day in wanted if day - 2 * step >= first and day + step <= tables.as_of]
+    if not usable:
+        raise NotEnoughHistory(
+            f"no origin has {2 * window_days} days of sales before it and {window_days} days after it; sales run from "
+            f"{first:%Y-%m-%d} to {tables.as_of:%Y-%m-%d}: give earlier origins or a shorter window_days"
+        )
+    return usable
+
+
+def _replay(
+    tables: Tables, origin: pd.Timestamp, settings: Settings, window_days: int
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    known = tables.as_known(origin)
+    fitted = fit_world(known, settings, lap=_nobody)
+    bounds = bucket_bounds(len(fitted.world.facts), settings.bucket_size)
+    run = partial(simulate, fitted.world, stock_known=known.has("inventory"))
+    frames = assemble(fitted, map_buckets(run, bounds, workers=settings.workers))
+    happened = read_history(tables, settings, freq=fitted.history.panel.freq).panel
+    ahead = (happened.periods > origin) & (happened.periods <= origin + pd.Timedelta(days=window_days))
+    forecasts = _forecasts(fitted.world, happened, ahead, origin)
+    flags = _flags(frames.get("stockouts", empty_frame("stockouts")), happened, ahead, origin)
+    lines = frames.get("fill_dates", empty_frame("fill_dates"))
+    return forecasts, flags, _promises(lines, fitted.world.facts, tables, origin)
+
+
+def _nobody(stage: str) -> None:
+    """Nobody watches the stages of one origin."""
+
+
+def _forecasts(world: World, happened: DemandPanel, ahead: NDArray[np.bool_], origin: pd.Timestamp) -> pd.DataFrame:
+    """Forecast and actual units over the window; periods that were cut at the origin belong to neither."""
+    paths, length = world.demand, int(ahead.sum())
+    skip = int(paths.dates.searchsorted(happened.periods[ahead][0])) if length else 0
+    parts = []
+    for start, stop in paths.buckets():
+        total = paths.draw(start, stop)[:, :, skip : skip + length].sum(axis=2, keepdims=True)
+        parts.append(np.concatenate([path_quantiles(total, LEVELS)[:, 0], total.mean(axis=1)], axis=1))
+    frame = pd.concat([paths.items, pd.DataFrame(np.concatenate(parts), columns=[*LEVELS, "mean"])], axis=1)
+    past = np.asarray(happened.periods <= origin)
+    recent = happened.demand[:, past][:, -max(round(RIVAL_DAYS / DAYS_PER_PERIOD[happened.freq]), 1) :]
+    actual = happened.items[["sku", "location"]].astype("str").assign(
+        actual=happened.demand[:, ahead].sum(axis=1),
+        in_stock=np.asarray((happened.exposure[:, ahead] >= 0.999).all(axis=1)),
+        average=recent.mean(axis=1) * length,
+    )  # fmt: skip
+    frame = frame.merge(actual, on=["sku", "location"])
+    frame.insert(0, "origin", origin)
+    return frame
+
+
+def _flags(
+    stockouts: pd.DataFrame, happened: DemandPanel, ahead: NDArray[np.bool_], origin: pd.Timestamp
+) -> pd.DataFrame:
+    """Probability of running out in the window and whether the item did, for items in stock at the origin."""
+    ran_out = np.asarray((happened.exposure[:, ahead] < 0.999).any(axis=1))
+    truth = happened.items[["sku", "location"]].astype("str").assign(ran_out=ran_out)
+    cover = stockouts["days_of_cover"].fillna(np.inf)
+    frame = stockouts.assign(days_of_cover=cover).astype({"sku": "str", "location": "str"})
+    frame = frame.loc[~frame["already_out"], ["sku", "location", "p_stockout", "days_of_cover"]]
+    frame = frame.merge(truth, on=["sku", "location"])
+    frame.insert(0, "origin", origin)
+    return frame
+
+
+def _promises(fill_dates: pd.DataFrame, items: pd.DataFrame, tables: Tables, origin: pd.Timestamp) -> pd.DataFrame:
+    """Promises made at the origin and what became of them; empty where not yet known, or the line was cancelled."""
+    keys = ["order_id", "sku", "location"]
+    frame = fill_dates[[*keys, "promise_date", "p_at_promise"]].astype(dict.fromkeys(keys, "str"))
+    closed = open_lines(tables.backorders, items, as_of=tables.as_of).closed
+    closed = closed[[*keys, "closed_date", "outcome"]].astype(dict.fromkeys(keys, "str"))
+    frame = frame.merge(closed, on=keys, how="left")
+    filled = frame["outcome"] == "filled"
+    broken = ~filled & frame["outcome"].isna() & (frame["promise_date"] <= tables.as_of)
+    frame["filled_date"] = frame.pop("closed_date").where(filled)
+    kept = (frame["filled_date"] <= frame["promise_date"]).astype(float)
+    frame["kept"] = kept.where((filled | broken) & frame["promise_date"].notna())
+    frame.insert(0, "origin", origin)
+    return frame.drop(columns="outcome")
+
+
+def _scores(forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame) -> pd.DataFrame:
+    columns = ["origin", "stage", "score", "value", "rival", "rival_value", "n"]
+    rows: list[tuple[object, ...]] = []
+
+    def add(origin: object, stage: str, score: str, value: float, rival: str, other: float, n: int) -> None:
+        rows.append((origin, stage, score, value, rival, other, n))
+
+    for origin, part in forecasts[forecasts["in_stock"]].groupby("origin"):
+        actual, average = part["actual"].to_numpy(), part["average"].to_numpy()
+        ours = np.mean([pinball(actual, part[q].to_numpy(), q).mean() for q in LEVELS])
+        # The moving average with a Poisson spread is what a spreadsheet with safety stock amounts to.
+        rival = np.mean([pinball(actual, nb_quantile(q, average, average), q).mean() for q in LEVELS])
+        add(origin, "forecast", "pinball", float(ours), "moving average, Poisson", float(rival), len(part))
+        total = max(float(actual.sum()), 1e-9)
+        add(
+            origin, "forecast", "wape", float(np.abs(part["mean"] - actual).sum()) / total, "moving average",
+            float(np.abs(average - actual).sum()) / total, len(part),
+        )  # fmt: skip
+        inside = (part[0.1] <= actual) & (actual <= part[0.9])
+        add(origin, "forecast", "share_in_80_interval", float(inside.mean()), "nominal", 0.8, len(part))
+    for origin, part in flags.groupby("origin"):
+        outcome = part["ran_out"].to_numpy(dtype=np.float64)
+        rate = np.full(len(part), outcome.mean())
+        p = part["p_stockout"].to_numpy()
+        add(origin, "flag", "brier", float(brier(p, outcome)), "base rate", float(brier(rate, outcome)), len(part))
+        if 0 < outcome.sum() < len(outcome):
+            cover = -part["days_of_cover"].clip(upper=1e6).to_numpy()
+            ours, rival = average_precision(p, outcome), average_precision(cover, outcome)
+            add(origin, "flag", "average_precision", float(ours), "days of cover", float(rival), len(part))
+    for origin, part in promises[promises["kept"].notna()].groupby("origin"):
+        stated = float(part["p_at_promise"].mean())
+        add(origin, "promise", "kept_share", float(part["kept"].mean()), "stated", stated, len(part))
+    return pd.DataFrame(rows, columns=columns)

@@ -1,0 +1,141 @@
+"""Which input makes the risk: Shapley shares over the inputs that differ from their reference.
+
+The risk explained is P(unmet demand before an order placed now arrives). Each player is moved from its reference to
+what is known now, on the same draws, in every order; its share is the average change it makes (Shapley 1953). Players
+and references:
+
+- late order: every open order follows its supplier's law from its order date, unconditioned on its lateness;
+- demand surge: the level that was forecast one protection interval earlier;
+- ordered too little: the order that would have lifted the position to its order-up-to level at the last review before
+  `as_of` less the lead time is on its way;
+- held stock: stock on hold is usable.
+
+Shares add up to risk now less risk with all references (`baseline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import factorial
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.projection import NEVER, project_stock
+
+PLAYERS = ("late order", "demand surge", "ordered too little", "held stock")
+
+
+@dataclass(frozen=True, eq=False)
+class Situation:
+    """What is known now and the references, for a bucket of items.
+
+    `start`, `held`, `missing_order` (units) and `demand_ratio` (reference level / level now) have shape (n_items,);
+    `demand`, `receipts`, `reference_receipts` (n_items, n_paths, n_periods); `arrival` (period of an order placed now)
+    and `missing_arrival` (of the missing order) (n_items, n_paths); `joins` (n_items,) as in `project_stock`.
+    """
+
+    start: NDArray[np.float64]
+    held: NDArray[np.float64]
+    missing_order: NDArray[np.float64]
+    demand_ratio: NDArray[np.float64]
+    demand: NDArray[np.float64]
+    receipts: NDArray[np.float64]
+    reference_receipts: NDArray[np.float64]
+    arrival: NDArray[np.int64]
+    missing_arrival: NDArray[np.int64]
+    joins: NDArray[np.float64]
+
+
+def shapley(
+    players: Sequence[str], value: Callable[[frozenset[str]], NDArray[np.float64]]
+) -> dict[str, NDArray[np.float64]]:
+    """Shapley shares of a game given by the value of every coalition.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> risk = {frozenset(): 0.1, frozenset("A"): 0.3, frozenset("B"): 0.2, frozenset("AB"): 0.6}
+    >>> {k: round(float(v), 3) for k, v in shapley("AB", lambda s: np.asarray(risk[s])).items()}
+    {'A': 0.3, 'B': 0.2}
+    """
+    n = len(players)
+    values = {
+        frozenset(group): value(frozenset(group)) for size in range(n + 1) for group in combinations(players, size)
+    }
+    shares: dict[str, NDArray[np.float64]] = {}
+    for player in players:
+        share = np.zeros_like(values[frozenset()])
+        for group, worth in values.items():
+            if player not in group:
+                weight = factorial(len(group)) * factorial(n - len(group) - 1) / factorial(n)
+                share = share + weight * (values[group | {player}] - worth)
+        shares[player] = share
+    return shares
+
+
+def cause_frame(items: pd.DataFrame, situation: Situation) -> pd.DataFrame:
+    """Cause of each item's risk, one row per item in item order.
+
+    Returns
+    -------
+    DataFrame
+        sku, location, risk, baseline, one column per player, monte_carlo_error, cause, cause_share, cause_text. The
+        cause is the player with the largest share; below two standard errors it is "not distinguishable".
+    """
+    risks = _coalition_risks(situation)
+    shares = shapley(PLAYERS, lambda group: risks[group])
+    now, baseline = risks[frozenset(PLAYERS)], risks[frozenset()]
+    n_paths = situation.demand.shape[1]
+    error = np.sqrt(np.maximum(now * (1 - now), 0.25 / n_paths) / n_paths)
+    table = np.stack([shares[p] for p in PLAYERS], axis=1)
+    best = table.argmax(axis=1)
+    top = table[np.arange(len(table)), best]
+    clear = top > 2 * error
+    frame = items[["sku", "location"]].reset_index(drop=True).copy()
+    frame["risk"], frame["baseline"] = now, baseline
+    for k, player in enumerate(PLAYERS):
+        frame[player.replace(" ", "_")] = table[:, k]
+    frame["monte_carlo_error"] = error
+    names = np.asarray(PLAYERS, dtype=object)[best]
+    frame["cause"] = np.where(clear, names, "not distinguishable").astype(str)
+    frame["cause_share"] = np.where(clear, top, np.nan)
+    frame["cause_text"] = [
+        _sentence(c, r, r - t) if ok else f"risk {r:.0%}; no single input explains it"
+        for c, r, t, ok in zip(names, now, top, clear, strict=True)
+    ]
+    return frame
+
+
+def _sentence(cause: str, risk: float, without: float) -> str:
+    texts: Mapping[str, str] = {
+        "late order": "open orders are late",
+        "demand surge": "demand is above what was forecast when the last order was due",
+        "ordered too little": "too little is on order for the demand until the next delivery",
+        "held stock": "stock is on hold",
+    }
+    return f"{texts[cause]}; without that the risk would be about {max(without, 0.0):.0%} instead of {risk:.0%}"
+
+
+def _coalition_risks(s: Situation) -> dict[frozenset[str], NDArray[np.float64]]:
+    n_periods = s.demand.shape[2]
+    supplement = np.zeros_like(s.receipts)
+    rows, paths = np.nonzero(s.missing_arrival < n_periods)
+    supplement[rows, paths, s.missing_arrival[rows, paths]] = s.missing_order[rows]
+    calm_demand = s.demand * s.demand_ratio[:, None, None]
+    risks: dict[frozenset[str], NDArray[np.float64]] = {}
+    for size in range(len(PLAYERS) + 1):
+        for group in combinations(PLAYERS, size):
+            demand = s.demand if "demand surge" in group else calm_demand
+            receipts = s.receipts if "late order" in group else s.reference_receipts
+            if "ordered too little" not in group:
+                receipts = receipts + supplement
+            start = s.start if "held stock" in group else s.start + s.held
+            stock = project_stock(start, demand, receipts, unmet="partial", wait_share=s.joins)
+            # Already short is unmet demand at once, whatever the paths do next.
+            short = (start < 0)[:, None] | ((stock.first_unmet != NEVER) & (stock.first_unmet < s.arrival))
+            risks[frozenset(group)] = short.mean(axis=1)
+    return risks

@@ -1,0 +1,340 @@
+"""The command line: the same functions, for a terminal or a batch job.
+
+Results go to standard output, progress and complaints to standard error; with `--json`, standard output holds exactly
+one JSON object. Exit codes: 0 fine, 1 findings at or above the level asked for with `--fail-on`, 2 input or settings
+that cannot be used (every problem is listed).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables
+from backorder_forecast.frames import FLAGS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from backorder_forecast.result import Plan
+    from backorder_forecast.settings import Settings
+    from backorder_forecast.tables import Tables
+
+FINDINGS, UNUSABLE = 1, 2
+_EXCEL_ROWS = 100_000
+_SAMPLES = Path("data/samples")
+
+app = typer.Typer(
+    name="backorder-forecast", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="What runs out, when backorders fill, how long a wait to accept, what to order: from a shop's own tables.",
+)  # fmt: skip
+
+
+class FailOn(StrEnum):
+    """Flags that `--fail-on` can name."""
+
+    critical = "critical"
+    warning = "warning"
+    watch = "watch"
+
+
+Source = Annotated[
+    Path, typer.Argument(metavar="FOLDER", help="Folder with one file per table, or one Excel workbook.")
+]
+AsOf = Annotated[str | None, typer.Option(help="Last known day, YYYY-MM-DD; read from the data if left out.")]
+SettingsFile = Annotated[Path | None, typer.Option("--settings", metavar="FILE", help="TOML or JSON file of settings.")]
+ColumnsFile = Annotated[
+    Path | None, typer.Option("--columns", metavar="FILE", help="TOML or JSON file: table, then given name = our name.")
+]
+DateFormat = Annotated[str | None, typer.Option(help="How dates are written, such as %d/%m/%Y, where it is ambiguous.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but problems.")]
+HorizonDays = Annotated[int | None, typer.Option(help="Days ahead.")]
+ServiceLevel = Annotated[float | None, typer.Option(help="Probability of no unmet demand per order cycle, 0 to 1.")]
+Freq = Annotated[str | None, typer.Option(help="Demand period: auto, D, W-MON ... W-SUN, MS.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of the sample paths.")]
+Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+Fail = Annotated[FailOn | None, typer.Option(help="Exit with 1 if an item has this flag or a more urgent one.")]
+
+
+@app.command()
+def report(
+    source: Source, out: Out = Path("report"), as_of: AsOf = None, horizon_days: HorizonDays = None,
+    service_level: ServiceLevel = None, freq: Freq = None, seed: Seed = None, settings: SettingsFile = None,
+    columns: ColumnsFile = None, date_format: DateFormat = None, fail_on: Fail = None,
+    html: Annotated[bool, typer.Option(help="Write report.html.")] = True,
+    excel: Annotated[bool, typer.Option(help="Write report.xlsx.")] = True,
+    pictures: Annotated[int, typer.Option(help="Pictures of urgent items in the HTML page.")] = 12,
+    as_json: AsJson = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Make a plan and write its report.
+
+    Writes a page, a workbook, and every frame as CSV and Parquet.
+    """
+    options = {"horizon_days": horizon_days, "service_level": service_level, "freq": freq, "seed": seed}
+    with _problems_told(as_json):
+        chosen = _settings(settings, options)
+        tables = _read(source, as_of, columns, date_format)
+        _report(tables, chosen, out, fail_on, html, excel, pictures, as_json, quiet)
+
+
+@app.command()
+def validate(
+    source: Source, as_of: AsOf = None, columns: ColumnsFile = None, date_format: DateFormat = None,
+    as_json: AsJson = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Show how the input is understood.
+
+    Accounts for every row read, and lists every problem.
+    """
+    from backorder_forecast.mapping import mapping_text
+
+    with _problems_told(as_json):
+        tables = _read(source, as_of, columns, date_format)
+        if as_json:
+            _print_json(
+                {
+                    "ok": True,
+                    "as_of": f"{tables.as_of:%Y-%m-%d}",
+                    "mapping": _records(tables.mapping),
+                    "data_quality": _records(tables.quality),
+                    "set_aside": len(tables.set_aside),
+                }
+            )
+        elif not quiet:
+            typer.echo(mapping_text(tables))
+            typer.echo("\n" + _quality_text(tables.quality))
+
+
+@app.command()
+def backtest(
+    source: Source,
+    origins: Annotated[int, typer.Option(min=1, help="How many past origins to replay.")] = 4,
+    as_of: AsOf = None, horizon_days: HorizonDays = None, service_level: ServiceLevel = None, freq: Freq = None,
+    seed: Seed = None, settings: SettingsFile = None, columns: ColumnsFile = None, date_format: DateFormat = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file for the scores.")] = None,
+    as_json: AsJson = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Replay past origins and score them."""
+    from backorder_forecast.backtest import backtest as replay
+
+    options = {"horizon_days": horizon_days, "service_level": service_level, "freq": freq, "seed": seed}
+    with _problems_told(as_json):
+        chosen = _settings(settings, options)
+        tables = _read(source, as_of, columns, date_format)
+        with _progress(hidden=quiet or as_json) as progress:
+            done = replay(tables, origins=origins, settings=chosen, progress=progress)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            done.scores.to_csv(out, index=False, lineterminator="\n")
+        if as_json:
+            _print_json({"ok": True, "scores": _records(done.scores)})
+        elif not quiet:
+            _print_frame(done.summary(), "Mean over the origins")
+
+
+@app.command()
+def demo(out: Out = Path("report"), seed: Seed = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """Run the main job on sample tables.
+
+    Takes data/samples if it is here, else tables made for the occasion.
+    """
+    from backorder_forecast.synthetic import write_samples
+
+    with _problems_told(as_json), tempfile.TemporaryDirectory() as temporary:
+        source = _SAMPLES if any(_SAMPLES.glob("sales.*")) else write_samples(Path(temporary) / "samples", seed=0)
+        chosen = _settings(None, {"seed": seed})
+        _report(_read(source, None, None, None), chosen, out, None, True, True, 12, as_json, quiet)
+
+
+@app.command()
+def sample(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write to.")],
+    seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write made-up sample tables."""
+    from backorder_forecast.synthetic import write_samples
+
+    with _problems_told(as_json):
+        files = sorted(str(file) for file in write_samples(folder, seed=seed).iterdir() if file.is_file())
+        if as_json:
+            _print_json({"ok": True, "files": files})
+        else:
+            typer.echo("\n".join(files))
+
+
+def main() -> None:
+    """Entry point of the command `backorder-forecast`."""
+    app()
+
+
+def _report(
+    tables: Tables, settings: Settings, out: Path, fail_on: FailOn | None, html: bool, excel: bool, pictures: int,
+    as_json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    from backorder_forecast.mapping import mapping_text
+    from backorder_forecast.pipeline import make_plan
+
+    talks = not (quiet or as_json)
+    if talks:
+        typer.echo(mapping_text(tables) + "\n")
+    with _progress(hidden=not talks) as progress:
+        plan = make_plan(tables, settings=settings, progress=lambda stage, share: progress(stage, 0.8 * share))
+        progress("writing tables", 0.8)
+        files = [plan.to_folder(out)]
+        if html:
+            progress("writing the page", 0.85)
+            files.append(plan.to_html(out / "report.html", pictures=pictures))
+        if excel and _has_excel():
+            progress("writing the workbook", 0.95)
+            files.append(plan.to_excel(out / "report.xlsx", max_rows=_EXCEL_ROWS))
+        progress("done", 1.0)
+    found = _findings(plan, fail_on)
+    if as_json:
+        _print_json(_plan_json(plan, files, found))
+    elif talks:
+        typer.echo(plan.summary_text())
+        typer.echo("\nWritten\n" + "\n".join(f"  {file}" for file in files))
+        if excel and not _has_excel():
+            typer.echo("  (no workbook: it needs pip install 'backorder_forecast[excel]')")
+    if found:
+        if talks:
+            typer.echo(f"{found:,} items are flagged {fail_on} or more urgent", err=True)
+        raise typer.Exit(FINDINGS)
+
+
+def _plan_json(plan: Plan, files: list[Path], found: int) -> dict[str, Any]:
+    flags = plan.stockouts["flag"].value_counts()
+    return {
+        "ok": True,
+        "as_of": f"{plan.as_of:%Y-%m-%d}",
+        "freq": plan.freq,
+        "flags": {flag: int(flags.get(flag, 0)) for flag in FLAGS},
+        "findings": found,
+        "summary": _records(plan.summary()),
+        "rows": {name: len(frame) for name, frame in plan.frames.items()},
+        "notes": list(plan.notes),
+        "seconds": dict(plan.timings),
+        "files": [str(file) for file in files],
+    }
+
+
+def _findings(plan: Plan, fail_on: FailOn | None) -> int:
+    if fail_on is None:
+        return 0
+    return int(plan.stockouts["flag"].isin(FLAGS[: FLAGS.index(fail_on) + 1]).sum())
+
+
+def _settings(file: Path | None, options: Mapping[str, Any]) -> Settings:
+    from backorder_forecast.result import settings_from_dict
+
+    values = _load(file) if file is not None else {}
+    values = values.get("settings", values)
+    return settings_from_dict({**values, **{name: value for name, value in options.items() if value is not None}})
+
+
+def _read(source: Path, as_of: str | None, columns: Path | None, date_format: str | None) -> Tables:
+    from backorder_forecast.tables import read_tables
+
+    renames = _load(columns) if columns is not None else None
+    return read_tables(source, as_of=as_of, columns=renames, date_format=date_format)
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+        values = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+    except ValueError as error:
+        raise InvalidSettings(f"{file} cannot be read as {file.suffix or 'TOML'}: {error}") from error
+    if not isinstance(values, dict):
+        raise InvalidSettings(f"{file} holds a {type(values).__name__}; it should hold names and values")
+    return values
+
+
+@contextmanager
+def _problems_told(as_json: bool) -> Iterator[None]:
+    """Turn what the user can mend into words and exit code 2; anything else is a defect and keeps its traceback."""
+    try:
+        yield
+    except (BackorderForecastError, OSError) as error:
+        if as_json:
+            failures = _records(error.failures) if isinstance(error, InvalidTables) else []
+            _print_json({"ok": False, "error": str(error), "failures": failures})
+        else:
+            typer.echo(str(error), err=True)
+        raise typer.Exit(UNUSABLE) from error
+
+
+@contextmanager
+def _progress(*, hidden: bool) -> Iterator[Callable[[str, float], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    layout = (TextColumn("{task.description:<24}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(
+        *layout, TimeElapsedColumn(), console=console, transient=True, disable=hidden or not console.is_terminal
+    ) as bar:
+        task = bar.add_task("reading", total=1.0)
+        yield lambda stage, share: bar.update(task, description=stage, completed=share)
+
+
+def _quality_text(quality: pd.DataFrame) -> str:
+    lines = ["Every row accounted for"]
+    for row in quality.to_dict("records"):
+        counts = f"{row['rows_used']:,} used + {row['rows_merged']:,} merged + {row['rows_set_aside']:,} set aside"
+        if row["rule"] == "all rows":
+            lines += ["", f"{row['table']}: {row['rows_read']:,} read = {counts}"]
+            detail = str(row["effect"])
+        else:
+            parts = (f"{row['rows_read']:,} x {row['rule']} ({counts})", row["effect"], row["examples"])
+            detail = "; ".join(str(part) for part in parts if part)
+        if detail:
+            lines += textwrap.wrap(detail, 100, initial_indent="  ", subsequent_indent="    ")
+    return "\n".join(lines)
+
+
+def _print_frame(frame: pd.DataFrame, title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from backorder_forecast.frames import column_kind, format_values, heading
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    cells = []
+    for column in frame.columns:
+        kind = column_kind(column, frame[column])
+        table.add_column(heading(column), justify="left" if kind in ("text", "category", "date") else "right")
+        cells.append(format_values(kind, frame[column]))
+    for row in zip(*cells, strict=True):
+        table.add_row(*row)
+    console = Console(file=sys.stdout, markup=False, highlight=False)
+    # Cut by nobody when the output is a file.
+    console.print(table, width=None if console.is_terminal else 240)
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    plain: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", date_format="iso"))
+    return plain
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+
+
+def _has_excel() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("xlsxwriter") is not None

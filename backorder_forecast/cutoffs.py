@@ -1,0 +1,293 @@
+"""The longest wait to accept per item, and whether to take a backorder today.
+
+The cutoff of `waits.py` is pulled to the usual band of the product type as much as `band_weight_n` observed
+cancellations would: n cancellations give the shop's own cutoff the weight n / (n + band_weight_n), its clip to the band
+the rest. Today's decision compares the worth of refusing with the expected worth of accepting over the item's present
+wait distribution. Money is per line, days count from the order, quantities are units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from backorder_forecast.backorders import supply_by_day
+from backorder_forecast.promises import NEVER, quantile_days
+from backorder_forecast.waits import StayLaw, WaitTerms, expected_value, wait_cutoff
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backorder_forecast.lines import BackorderLines
+    from backorder_forecast.patience import Patience
+    from backorder_forecast.settings import Settings
+
+INTERVAL = (0.1, 0.9)
+"""Quantiles of the hazard behind the 80 % interval of a cutoff."""
+ACCEPT, CONFIRMED = "accept", "accept only against a confirmed order"
+ALTERNATIVE, REFUSE = "offer alternative", "do not backorder"
+LONG_WAIT_DAYS = 60.0
+"""Expected wait from which a dear line is paid in instalments rather than by a deposit. Judgement."""
+WORTHWHILE = 0.01
+"""Least gain by asking for money in advance, as a share of the line's price. Judgement."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cutoffs:
+    """Cutoff of every item before today's wait is looked at.
+
+    Attributes
+    ----------
+    frame
+        One row per item: sku, location, wait_cutoff_days, wait_cutoff_days_low, wait_cutoff_days_high, own_cutoff_days
+        (before the band), band_low, band_high, band_share (weight of the band where it moves the cutoff, else 0),
+        basis, price, line_units, daily_capacity, substitute_sku (in stock, else empty), balk, product_type,
+        type_assumed.
+    terms, law
+        What a line is worth and how long its customers wait, in item order.
+    cheap_line
+        Median value of a line over the items, money: below it full prepayment is recommended.
+    """
+
+    frame: pd.DataFrame
+    terms: WaitTerms
+    law: StayLaw
+    cheap_line: float
+
+
+def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, *, settings: Settings) -> Cutoffs:
+    """Cutoff of each item with its 80 % interval.
+
+    Parameters
+    ----------
+    facts
+        One row per item: sku, location, price, unit_cost, usable (units that can ship now), backordered; optionally
+        daily_capacity, substitute_sku. A missing price falls back on the lines' unit prices; without any price the
+        cutoff rests on the shares of `settings` alone and money columns stay empty.
+    """
+    n = len(facts)
+    price, units = _price(facts, lines), _line_units(lines, n)
+    margin = _margin(price, facts["unit_cost"].to_numpy(np.float64), settings)
+    substitute, substitute_margin = _substitute(facts, margin, units)
+    known = np.isfinite(price)
+    scale = np.where(known, price, 1.0) * units
+    share_taken = np.where(substitute != "", settings.substitute_acceptance, 0.0)
+    contribution = np.where(known, settings.customer_contribution, 0.0)
+    terms = WaitTerms(
+        margin=margin * units,
+        refund_cost=settings.refund_cost_share * scale,
+        daily_cost=settings.daily_wait_cost_share * scale,
+        goodwill=contribution * settings.goodwill_share,
+        goodwill_late=contribution * settings.goodwill_share_late,
+        # A customer who is refused and takes no substitute is taken to be as disappointed as one who waits a little.
+        refuse_value=share_taken * substitute_margin * units
+        - (1 - share_taken) * contribution * settings.goodwill_share,
+        late_days=settings.goodwill_late_days,
+        daily_cost_basis=settings.daily_cost_basis,
+    )
+    law, fitted = StayLaw.of(patience), patience.frame
+    laws = (law, law.at_quantile(INTERVAL[1]), law.at_quantile(INTERVAL[0]))
+    own, low, high = (wait_cutoff(terms, x, max_days=settings.max_cutoff_days) for x in laws)
+    low, high = np.minimum(low, own), np.maximum(high, own)
+    band = np.array([settings.cutoff_bands[t] for t in fitted["product_type"]], dtype=np.float64).reshape(n, 2)
+    weight = fitted["n_pooled"].to_numpy(np.float64)
+    weight = weight / (weight + settings.band_weight_n)
+    blended = [weight * x + (1 - weight) * np.clip(x, band[:, 0], band[:, 1]) for x in (own, low, high)]
+    # An item that earns nothing at any wait stays at 0 whatever its band.
+    blended = [np.where(own > 0, x, 0.0) for x in blended]
+    moved = np.abs(blended[0] - own) >= 0.5
+    frame = pd.DataFrame(
+        {
+            "sku": facts["sku"].to_numpy(),
+            "location": facts["location"].to_numpy(),
+            "wait_cutoff_days": blended[0],
+            "wait_cutoff_days_low": blended[1],
+            "wait_cutoff_days_high": blended[2],
+            "own_cutoff_days": own,
+            "band_low": band[:, 0],
+            "band_high": band[:, 1],
+            "band_share": np.where(moved, 1 - weight, 0.0),
+            "basis": np.where(moved & (weight < 0.5), "band", fitted["basis"].to_numpy(str)),
+            "price": price,
+            "line_units": units,
+            "daily_capacity": _column(facts, "daily_capacity"),
+            "substitute_sku": substitute,
+            "balk": fitted["balk"].to_numpy(),
+            "product_type": fitted["product_type"].to_numpy(),
+            "type_assumed": fitted["type_assumed"].to_numpy(),
+        }
+    )
+    cheap = float(np.median((price * units)[known])) if known.any() else 0.0
+    return Cutoffs(frame=frame, terms=terms, law=law, cheap_line=cheap)
+
+
+def wait_cutoff_frame(
+    cutoffs: Cutoffs,
+    start: int,
+    stop: int,
+    wait_days: NDArray[np.int32],
+    *,
+    usable: NDArray[np.float64],
+    queue_quantity: NDArray[np.float64],
+    arrival_days: NDArray[np.int32],
+    order_quantity: NDArray[np.float64],
+    order_start: NDArray[np.int64],
+    expected_units: NDArray[np.float64],
+    settings: Settings,
+) -> pd.DataFrame:
+    """The recommendation for items start to stop, one row each.
+
+    Parameters
+    ----------
+    wait_days
+        Simulated wait of a new line behind the queue (`new_line_days`), shape (stop - start, n_paths).
+    usable, queue_quantity
+        Units that can ship now and units waiting, shape (stop - start,).
+    arrival_days, order_quantity, order_start
+        Open purchase orders of these items, as given to `fill_days`.
+    expected_units
+        Units expected to be wanted while the item is out, within the horizon, shape (stop - start,).
+
+    Returns
+    -------
+    sku, location, wait_cutoff_days, wait_cutoff_days_low, wait_cutoff_days_high, expected_wait_days (a wait that never
+    ends counts as the longest lead time), p_never, basis, max_open_quantity, p_wait_within_cutoff, value_accept,
+    value_refuse (money per line), revenue_kept (over the horizon, against refusing all), decision, reason,
+    payment_terms, substitute_sku, own_cutoff_days, band_share.
+    """
+    frame = cutoffs.frame.iloc[start:stop].reset_index(drop=True)
+    terms, law = cutoffs.terms.rows(start, stop), cutoffs.law.rows(start, stop)
+    cutoff, price = frame["wait_cutoff_days"].to_numpy(), frame["price"].to_numpy()
+    cap = float(settings.max_lead_time_days)
+    value, kept = expected_value(wait_days, terms, law, cap_days=cap)
+    confirmed = supply_by_day(arrival_days, order_quantity, order_start, cutoff)
+    within = np.quantile(confirmed, INTERVAL[0], axis=1, method="inverted_cdf")
+    produced = frame["daily_capacity"].to_numpy() * cutoff
+    room = np.floor(np.maximum(usable + within + produced - queue_quantity, 0.0) + 1e-9)
+    median = quantile_days(np.sort(wait_days, axis=1), 0.5).astype(np.float64)
+    pays = value >= terms.refuse_value
+    decision = np.select(
+        [pays & (median <= cutoff), (room >= 1.0) & (cutoff > 0), frame["substitute_sku"].to_numpy(str) != ""],
+        [ACCEPT, CONFIRMED, ALTERNATIVE],
+        default=REFUSE,
+    )
+    frame["expected_wait_days"] = np.minimum(wait_days, cap).mean(axis=1)
+    frame["p_never"] = (wait_days == NEVER).mean(axis=1)
+    frame["max_open_quantity"] = room
+    frame["p_wait_within_cutoff"] = (wait_days <= cutoff[:, None]).mean(axis=1)
+    money = np.where(np.isfinite(price), 1.0, np.nan)
+    frame["value_accept"], frame["value_refuse"] = value * money, terms.refuse_value * money
+    taken = np.select(
+        [decision == ACCEPT, decision == CONFIRMED], [expected_units, np.minimum(expected_units, room)], 0.0
+    )
+    frame["revenue_kept"] = price * taken * (1 - frame["balk"].to_numpy()) * kept
+    frame["decision"] = pd.Series(decision, dtype="str")
+    frame["reason"] = pd.Series(_reasons(frame, median, pays, settings), dtype="str")
+    frame["payment_terms"] = pd.Series(
+        _payment_terms(frame, wait_days, value, terms, law, cutoffs.cheap_line, settings), dtype="str"
+    )
+    columns = [
+        "sku", "location", "wait_cutoff_days", "wait_cutoff_days_low", "wait_cutoff_days_high", "expected_wait_days",
+        "basis", "max_open_quantity", "p_wait_within_cutoff", "value_accept", "value_refuse", "revenue_kept",
+        "decision", "reason", "payment_terms", "substitute_sku", "p_never", "own_cutoff_days", "band_share",
+    ]  # fmt: skip
+    return frame[columns]
+
+
+def _payment_terms(
+    frame: pd.DataFrame,
+    wait_days: NDArray[np.int32],
+    value: NDArray[np.float64],
+    terms: WaitTerms,
+    law: StayLaw,
+    cheap_line: float,
+    settings: Settings,
+) -> NDArray[np.str_]:
+    """Full prepayment for cheap lines, a deposit for dear ones, instalments for dear ones with a long wait.
+
+    None where the money in advance does not gain at least `WORTHWHILE` of the price by keeping customers; empty where
+    no backorder is taken or the price is unknown.
+    """
+    line = frame["price"].to_numpy() * frame["line_units"].to_numpy()
+    long_wait = frame["expected_wait_days"].to_numpy() > LONG_WAIT_DAYS
+    name = np.where(line <= cheap_line, "full", np.where(long_wait, "instalments", "deposit"))
+    factor = np.select([name == t for t in settings.payment_hazard], list(settings.payment_hazard.values()), 1.0)
+    better, _ = expected_value(wait_days, terms, law.times(factor), cap_days=float(settings.max_lead_time_days))
+    name = np.where(better - value >= WORTHWHILE * line, name, "none")
+    taken = frame["decision"].isin([ACCEPT, CONFIRMED]).to_numpy(bool) & np.isfinite(line)
+    return np.where(taken, name, "")
+
+
+def _reasons(
+    frame: pd.DataFrame, median: NDArray[np.float64], pays: NDArray[np.bool_], settings: Settings
+) -> list[str]:
+    sentences = []
+    columns = ["own_cutoff_days", "decision", "substitute_sku", "max_open_quantity", "type_assumed", "wait_cutoff_days"]
+    rows = frame[[*columns, "band_share", "band_low", "band_high", "product_type"]].to_dict("records")
+    for row, wait, worth in zip(rows, median.tolist(), pays.tolist(), strict=True):
+        if wait == 0:
+            text = "can ship from stock now"
+        elif wait >= NEVER:
+            text = "no supply in sight"
+        else:
+            text = f"a new line waits {wait:.0f} days (median), acceptable are {row['wait_cutoff_days']:.0f}"
+        if row["own_cutoff_days"] <= 0:
+            text += "; no wait pays at this margin"
+        elif row["own_cutoff_days"] >= settings.max_cutoff_days:
+            text += f"; it would pay at any wait up to {settings.max_cutoff_days} days"
+        elif not worth:
+            text += "; taking it is worth less than refusing"
+        if row["decision"] == CONFIRMED:
+            text += f"; {row['max_open_quantity']:.0f} units are covered by stock and open orders within the cutoff"
+        elif row["decision"] == ALTERNATIVE:
+            text += f"; {row['substitute_sku']} is in stock"
+        if row["band_share"] > 0:
+            band = f"{row['product_type']} {row['band_low']:.0f}-{row['band_high']:.0f} days"
+            text += f"; the band {band} weighs {row['band_share']:.0%} (own value {row['own_cutoff_days']:.0f})"
+        if row["type_assumed"]:
+            text += "; product type unknown, standard assumed"
+        sentences.append(text)
+    return sentences
+
+
+def _price(facts: pd.DataFrame, lines: BackorderLines) -> NDArray[np.float64]:
+    """Price per unit, else the mean unit price of the item's lines, else NaN."""
+    price = facts["price"].to_numpy(np.float64)
+    paid = pd.concat([x[["item", "unit_price"]].astype(np.float64) for x in (lines.frame, lines.closed)])
+    mean = paid[paid["unit_price"] > 0].groupby("item")["unit_price"].mean().reindex(range(len(facts)))
+    return np.where(price > 0, price, mean.to_numpy(np.float64))
+
+
+def _line_units(lines: BackorderLines, n: int) -> NDArray[np.float64]:
+    """Mean ordered quantity of the item's backorder lines, 1 without any."""
+    item = np.concatenate([x["item"].to_numpy(np.int64) for x in (lines.frame, lines.closed)])
+    units = np.concatenate([x["ordered_quantity"].to_numpy(np.float64) for x in (lines.frame, lines.closed)])
+    count = np.bincount(item, minlength=n)
+    return np.where(count > 0, np.bincount(item, units, n) / np.maximum(count, 1), 1.0)
+
+
+def _margin(price: NDArray[np.float64], cost: NDArray[np.float64], settings: Settings) -> NDArray[np.float64]:
+    base = np.where(np.isfinite(price), price, 1.0)
+    known = np.isfinite(price) & np.isfinite(cost)
+    return np.where(known, base - np.where(known, cost, 0.0), settings.default_margin_share * base)
+
+
+def _substitute(
+    facts: pd.DataFrame, margin: NDArray[np.float64], units: NDArray[np.float64]
+) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+    """Substitute at the same location with enough free stock for a line, and its margin per unit."""
+    wanted = facts.get("substitute_sku", pd.Series("", index=facts.index)).astype("str").fillna("").to_numpy(str)
+    location = facts["location"].astype("str").to_numpy(str)
+    known = pd.MultiIndex.from_arrays([facts["sku"].astype("str").to_numpy(str), location])
+    row = np.asarray(known.get_indexer(pd.MultiIndex.from_arrays([wanted, location])))
+    free = facts["usable"].to_numpy(np.float64) - facts["backordered"].to_numpy(np.float64)
+    found = (row >= 0) & (wanted != "") & (row != np.arange(len(facts)))
+    in_stock = found & (np.where(found, np.nan_to_num(free)[row], 0.0) >= units)
+    return np.where(in_stock, wanted, ""), np.where(in_stock, margin[row], 0.0)
+
+
+def _column(facts: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    return np.nan_to_num(facts[name].to_numpy(np.float64)) if name in facts else np.zeros(len(facts))

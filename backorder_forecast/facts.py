@@ -1,0 +1,236 @@
+"""What is known of each item at the end of `as_of`: its master data, its supplier, its stock.
+
+Stock is the latest snapshot, rolled forward by recorded receipts and shipments. The start level of every projection
+is on hand, less reserved, less on hold, less units that customers wait for. The same walk says on which past days the
+item was out of stock, which is what demand is corrected by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.panel import daily_matrix, item_codes, stock_exposure, stock_levels
+from backorder_forecast.settings import PRODUCT_TYPES, Settings
+
+if TYPE_CHECKING:
+    from backorder_forecast.lines import BackorderLines
+    from backorder_forecast.receipts import OpenLines
+    from backorder_forecast.tables import Tables
+
+_NUMBERS = (
+    "unit_cost", "price", "lead_time_days", "moq", "pack_size", "review_days", "daily_capacity", "holding_cost_rate",
+    "order_cost",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class StockHistory:
+    """On hand now and in-stock days before.
+
+    Attributes
+    ----------
+    on_hand
+        At the end of `as_of`, shape (n_items,); NaN where no snapshot is known.
+    exposure
+        Daily in-stock share from `first_day` on, shape (n_items, n_days), or None where the history cannot tell.
+    first_day
+        Date of the first column of `exposure`.
+    notes
+        Sentences on how stock was rolled forward and what the exposure rests on.
+    quality
+        Rows for `data_quality`.
+    """
+
+    on_hand: NDArray[np.float64]
+    exposure: NDArray[np.float64] | None
+    first_day: pd.Timestamp
+    notes: tuple[str, ...]
+    quality: pd.DataFrame
+
+
+def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp) -> StockHistory:
+    """Walk stock through the days from `first_day` to `as_of`, for all items at once."""
+    first_day = min(first_day, tables.as_of)
+    if not tables.has("inventory"):
+        return StockHistory(np.full(len(items), np.nan), None, first_day, (), pd.DataFrame())
+    inventory = _summed(tables.inventory, "on_hand")
+    days = pd.date_range(min(first_day, inventory["date"].min()), tables.as_of, freq="D")
+    received = _receipt_rows(tables)
+    shipped = tables.sales[["sku", "location", "date", "quantity"]]
+    notes: list[str] = []
+    rows: list[pd.DataFrame] = []
+    latest = inventory["date"].max()
+    snapshots = inventory["date"].nunique()
+    if latest < tables.as_of:
+        gap = (tables.as_of - latest).days
+        notes.append(f"stock of {latest:%Y-%m-%d} was rolled forward {gap} days by recorded receipts and sales")
+        stale = int((inventory["date"] == latest).sum())
+        rows.append(_quality("inventory", "snapshot older than as_of", stale, notes[-1]))
+    can_walk = len(received) > 0
+    if not can_walk and snapshots > 1:
+        # Without receipts a walk between snapshots would only ever fall; the snapshots speak for themselves.
+        empty = shipped.iloc[:0]
+        levels = stock_levels(empty, received, inventory, items, days)
+        after = shipped[shipped["date"] > latest]
+        on_hand = stock_levels(after, received, inventory, items, days)[:, -1]
+        shipped_days = received_days = np.zeros((len(items), len(days)), dtype=np.float32)
+        notes.append("no receipts with quantities are known: past stock-outs are read from the snapshots alone")
+    else:
+        levels = stock_levels(shipped, received, inventory, items, days)
+        on_hand = levels[:, -1]
+        shipped_days, received_days = daily_matrix(shipped, items, days), daily_matrix(received, items, days)
+    exposure = None
+    if can_walk or snapshots > 1:
+        exposure = stock_exposure(levels, received_days, shipped_days)
+    else:
+        notes.append("one stock snapshot and no receipts: past stock-outs are unknown, sales are taken as demand")
+    return StockHistory(on_hand.astype(np.float64), exposure, days[0], tuple(notes), _concat(rows))
+
+
+def item_facts(
+    tables: Tables,
+    items: pd.DataFrame,
+    stock: StockHistory,
+    orders: OpenLines,
+    lines: BackorderLines,
+    settings: Settings,
+) -> pd.DataFrame:
+    """One row per item, in item order.
+
+    Returns
+    -------
+    DataFrame
+        sku, location, supplier, category, product_type, unit_cost, price, lead_time_days, moq, pack_size, review_days,
+        daily_capacity, holding_cost_rate, order_cost, substitute_sku, active (still sold after `as_of`), on_hand,
+        reserved, on_hold, backordered, on_order, start (usable less waiting), stock_known.
+    """
+    facts = items[["sku", "location"]].reset_index(drop=True).copy()
+    facts["supplier"] = _suppliers(tables, items)
+    for column in ("category", "product_type", "substitute_sku"):
+        facts[column] = items[column].astype("str").fillna("") if column in items else ""
+    facts.loc[~facts["product_type"].isin(PRODUCT_TYPES), "product_type"] = ""
+    for column in _NUMBERS:
+        facts[column] = items[column].astype(float).to_numpy() if column in items else np.nan
+    _fill_from_supplier_items(facts, tables)
+    if facts["price"].isna().any() and tables.has("sales"):
+        facts["price"] = facts["price"].fillna(_last_price(tables, items))
+    facts["review_days"] = facts["review_days"].where(facts["review_days"] >= 1).fillna(settings.review_days)
+    ended = pd.to_datetime(items["discontinued"]) if "discontinued" in items else pd.Series(pd.NaT, index=items.index)
+    facts["active"] = ~(ended <= tables.as_of).to_numpy()
+    facts["stock_known"] = ~np.isnan(stock.on_hand)
+    # Fewer than nothing on the shelf is a booking error: nothing can be promised from it.
+    facts["on_hand"] = np.maximum(stock.on_hand, 0.0)
+    for column in ("reserved", "on_hold"):
+        facts[column] = _latest(tables, items, column)
+    if "recalled_from" in items:
+        begun = pd.to_datetime(items["recalled_from"]) <= tables.as_of
+        over = pd.to_datetime(items["recalled_to"]) < tables.as_of
+        recalled = (begun & ~over).to_numpy()
+        facts["on_hold"] = np.where(recalled, facts["on_hand"], facts["on_hold"])
+    facts["backordered"] = lines.queue_quantity
+    code = orders.frame["item"].to_numpy(dtype=np.int64)
+    facts["on_order"] = np.bincount(code, weights=orders.frame["quantity"], minlength=len(facts)).astype(np.float64)
+    return with_start_level(facts, settings)
+
+
+def with_start_level(facts: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """The facts with `usable` (on hand less reserved and held) and `start` (usable less what customers wait for)."""
+    reserved = facts["reserved"].to_numpy()
+    if settings.reserved_includes_backorders:
+        reserved = np.maximum(reserved - facts["backordered"].to_numpy(), 0.0)
+    usable = np.maximum(facts["on_hand"] - reserved - facts["on_hold"], 0.0)
+    return facts.assign(usable=usable, start=usable - facts["backordered"])
+
+
+def _receipt_rows(tables: Tables) -> pd.DataFrame:
+    orders = tables.purchase_orders
+    quantity = orders["quantity_received"].fillna(orders["quantity_ordered"])
+    known = orders["received_date"].notna() & quantity.notna() & orders["sku"].notna()
+    rows = orders.loc[known, ["sku", "location"]].copy()
+    rows["date"] = orders.loc[known, "received_date"]
+    rows["quantity"] = quantity[known].astype(float)
+    return rows[rows["sku"].astype("str") != ""]
+
+
+def _suppliers(tables: Tables, items: pd.DataFrame) -> pd.Series:
+    """Stated supplier, else the one of the item's latest purchase order, else of `supplier_items`."""
+    blank = pd.Series("", index=range(len(items)), dtype="str")
+    supplier = items["supplier"].astype("str").fillna("").reset_index(drop=True) if "supplier" in items else blank
+    for frame, by in ((tables.purchase_orders, "order_date"), (tables.supplier_items, None)):
+        if not len(frame) or not (supplier == "").any():
+            continue
+        known = frame[frame["sku"].notna() & frame["supplier"].notna()]
+        order = ["supplier"] if by is None else [by, "supplier"]
+        known = known.sort_values(order, ascending=by is not None, kind="stable")
+        rows = (
+            known[["sku", "location", "supplier"]]
+            if "location" in known
+            else known[["sku", "supplier"]].assign(location="")
+        )
+        # supplier_items has no location: it speaks for every location of the sku.
+        match = items[["sku"]].astype("str") if by is None else items[["sku", "location"]].astype("str")
+        keys = list(match.columns)
+        last = rows.astype("str").drop_duplicates(keys, keep="last" if by else "first")
+        found = match.merge(last[[*keys, "supplier"]], on=keys, how="left")["supplier"].fillna("")
+        supplier = supplier.where(supplier != "", found.reset_index(drop=True))
+    return supplier
+
+
+def _fill_from_supplier_items(facts: pd.DataFrame, tables: Tables) -> None:
+    if not tables.has("supplier_items"):
+        return
+    offer = tables.supplier_items
+    terms = offer.assign(sku=offer["sku"].astype("str"), supplier=offer["supplier"].astype("str"))
+    terms = terms.drop_duplicates(["sku", "supplier"])
+    found = facts[["sku", "supplier"]].astype("str").merge(terms, on=["sku", "supplier"], how="left")
+    for column in ("unit_cost", "lead_time_days", "moq", "pack_size"):
+        facts[column] = facts[column].fillna(found[column].astype(float))
+
+
+def _last_price(tables: Tables, items: pd.DataFrame) -> pd.Series:
+    sales = tables.sales
+    known = sales[(sales["price"] > 0) & (sales["quantity"] > 0)]
+    code = item_codes(known, items)
+    price = pd.Series(np.nan, index=range(len(items)))
+    rows = pd.DataFrame({"code": code, "date": known["date"].to_numpy(), "price": known["price"].to_numpy()})
+    rows = (
+        rows[rows["code"] >= 0]
+        .sort_values(["code", "date", "price"], kind="stable")
+        .drop_duplicates("code", keep="last")
+    )
+    price.loc[rows["code"].to_numpy()] = rows["price"].to_numpy()
+    return price
+
+
+def _latest(tables: Tables, items: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    values = np.zeros(len(items))
+    if tables.has("inventory"):
+        summed = (
+            _summed(tables.inventory, column)
+            .sort_values("date", kind="stable")
+            .drop_duplicates(["sku", "location"], keep="last")
+        )
+        code = item_codes(summed, items)
+        values[code[code >= 0]] = np.nan_to_num(summed[column].to_numpy(dtype=np.float64))[code >= 0]
+    return np.maximum(values, 0.0)
+
+
+def _summed(inventory: pd.DataFrame, column: str) -> pd.DataFrame:
+    """One row per item and snapshot date, storage places added up."""
+    keys = ["sku", "location", "date"]
+    summed: pd.DataFrame = inventory.groupby(keys, observed=True, sort=True)[[column]].sum().reset_index()
+    return summed
+
+
+def _quality(table: str, rule: str, used: int, effect: str) -> pd.DataFrame:
+    record = {"table": table, "rule": rule, "rows_read": used, "rows_used": used, "rows_merged": 0, "rows_set_aside": 0}
+    return pd.DataFrame([{**record, "examples": "", "effect": effect}])
+
+
+def _concat(rows: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()

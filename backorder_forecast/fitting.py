@@ -1,0 +1,216 @@
+"""From tables to a fitted world: panel, demand model, lead times, open orders and lines, facts, patience, cutoffs.
+
+What a missing table would have fed is switched off and said in a sentence; nothing is guessed in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.clock import DAYS_PER_PERIOD, Clock, check_freq, infer_freq, period_start
+from backorder_forecast.cutoffs import fit_cutoffs
+from backorder_forecast.demand import DemandModel, earlier_level, fit_demand
+from backorder_forecast.facts import StockHistory, item_facts, stock_history, with_start_level
+from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
+from backorder_forecast.lines import BackorderLines, open_lines
+from backorder_forecast.netting import DemandRecords, net_demand
+from backorder_forecast.panel import DemandPanel, build_panel
+from backorder_forecast.patience import fit_patience
+from backorder_forecast.queues import purchase_weights, queue_needs
+from backorder_forecast.receipts import OpenLines, open_order_lines
+from backorder_forecast.settings import Settings
+from backorder_forecast.simulation import World, protected_days
+
+if TYPE_CHECKING:
+    from backorder_forecast.scenario import Scenario
+    from backorder_forecast.tables import Tables
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """What the tables say of the past: items, demand records, stock, panel."""
+
+    items: pd.DataFrame
+    records: DemandRecords
+    stock: StockHistory
+    panel: DemandPanel
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A world ready to be simulated, the history it was learned from, and what is to be said of both."""
+
+    world: World
+    history: History
+    notes: tuple[str, ...]
+    quality: pd.DataFrame
+
+
+def read_history(tables: Tables, settings: Settings, *, freq: str | None = None) -> History:
+    """Demand corrected for returns and backorders, with the days on which items were out of stock."""
+    items = tables.items()
+    records = net_demand(tables, settings)
+    demand = records.frame
+    if freq is None:
+        freq = settings.freq if settings.freq != "auto" else infer_freq(tables.sales["date"])
+    check_freq(freq)
+    first = demand["date"].min() if len(demand) else tables.as_of
+    stock = stock_history(tables, items, period_start(pd.DatetimeIndex([first]), freq)[0])
+    panel = build_panel(
+        demand, items, freq=freq, as_of=tables.as_of, exposure_days=stock.exposure, first_day=stock.first_day
+    )
+    return History(items, records, stock, panel)
+
+
+def fit_world(
+    tables: Tables, settings: Settings, *, scenario: Scenario | None = None, lap: Callable[[str], None]
+) -> Fitted:
+    """Fit every stage; `lap` is called with the name of each as it ends, a scenario changes what was fitted."""
+    history = read_history(tables, settings)
+    lap("panel")
+    model = fit_demand(history.panel, settings)
+    lap("demand_fit")
+    lead = fit_lead_times(tables.purchase_orders, as_of=tables.as_of, settings=settings, stated=_stated(tables))
+    lap("lead_times")
+    orders = open_order_lines(tables.purchase_orders, history.items, as_of=tables.as_of)
+    lines = open_lines(tables.backorders, history.items, as_of=tables.as_of)
+    facts = item_facts(tables, history.items, history.stock, orders, lines, settings)
+    orders_later, items_later = np.zeros(len(orders.frame), dtype=np.int64), np.zeros(len(facts), dtype=np.int64)
+    if scenario is not None:
+        facts = with_start_level(facts.assign(on_hand=scenario.stock(facts)), settings)
+        model = model.scaled(scenario.demand_factors(facts))
+        orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
+    lap("facts")
+    rows = lead.law_rows(facts[["sku", "location", "supplier"]])
+    protected = protected_days(lead, rows, facts)
+    clock = _clock(tables.as_of, history.panel.freq, protected, settings)
+    _add_means(facts, model, clock, settings)
+    patience = fit_patience(lines.closed, lines.frame, facts, settings=settings)
+    cutoffs = fit_cutoffs(facts, lines, patience, settings=settings)
+    weights = purchase_weights(lines.frame, tables.sales) if settings.allocation == "fair_share" else None
+    needs = queue_needs(lines.frame, rule=settings.allocation, weights=weights)
+    ratio = _earlier_ratio(history.panel, model, protected, settings)
+    lap("patience")
+    delays = (orders_later, items_later)
+    world = World(facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, clock, settings)
+    notes = [*tables.notes, *_missing_notes(tables, facts, orders), *history.stock.notes]
+    if scenario is not None:
+        notes.insert(0, f"what-if: {scenario.describe()}")
+    quality = data_quality(tables, history, lead, orders, lines)
+    return Fitted(world, history, tuple(notes), quality)
+
+
+def data_quality(
+    tables: Tables, history: History, lead: LeadTimes, orders: OpenLines, lines: BackorderLines
+) -> pd.DataFrame:
+    """Account of every row read; rows that a stage set aside leave the rows used of their table."""
+    parts = [tables.quality, history.records.quality, history.stock.quality, lines.quality]
+    frame = pd.concat([p for p in parts if len(p)], ignore_index=True)
+    set_aside = {"backorders": int(lines.quality["rows_set_aside"].sum()) if len(lines.quality) else 0}
+    for table, count in set_aside.items():
+        total = (frame["table"] == table) & (frame["rule"] == "all rows")
+        frame.loc[total, "rows_used"] -= count
+        frame.loc[total, "rows_set_aside"] += count
+    extra = [
+        _aside_rows(stage, reasons)
+        for stage, reasons in (("lead times", lead.set_aside), ("open orders", orders.set_aside))
+        if len(reasons)
+    ]
+    complete: pd.DataFrame = pd.concat([frame, *extra], ignore_index=True)
+    return complete
+
+
+def _aside_rows(stage: str, reasons: pd.DataFrame) -> pd.DataFrame:
+    """Purchase order rows that one stage could not use; they are used elsewhere, so the table's total stays."""
+    counts = (
+        reasons.groupby("reason", sort=True).agg(rows=("reason", "size"), examples=("found", "first")).reset_index()
+    )
+    return pd.DataFrame(
+        {
+            "table": "purchase_orders",
+            "rule": counts["reason"],
+            "rows_read": counts["rows"],
+            "rows_used": counts["rows"],
+            "rows_merged": 0,
+            "rows_set_aside": 0,
+            "examples": counts["examples"].astype("str"),
+            "effect": f"not used for {stage}",
+        }
+    )
+
+
+def _stated(tables: Tables) -> pd.DataFrame:
+    """Lead times as stated by products and supplier_items."""
+    frames = []
+    for frame in (tables.products, tables.supplier_items):
+        known = frame[frame["lead_time_days"].notna()]
+        columns = [c for c in ("sku", "location", "supplier", "lead_time_days") if c in known]
+        frames.append(known[columns])
+    return pd.concat(frames, ignore_index=True)
+
+
+def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], settings: Settings) -> Clock:
+    longest = float(protected.max()) if len(protected) else 0.0
+    days = int(min(max(longest, settings.horizon_days), settings.max_path_days))
+    # One more period than needed, so that a horizon never ends inside the last one.
+    return Clock.ahead(as_of, freq, days + int(DAYS_PER_PERIOD[freq]))
+
+
+def _add_means(facts: pd.DataFrame, model: DemandModel, clock: Clock, settings: Settings) -> None:
+    mean = model.mean(clock)
+    inside = clock.end_days <= settings.horizon_days
+    inside[0] = True
+    days = float(clock.end_days[inside][-1])
+    facts["mean_daily"] = mean[:, inside].sum(axis=1) / days
+    facts["mean_weekly"] = facts["mean_daily"] * 7.0
+
+
+def _earlier_ratio(
+    panel: DemandPanel, model: DemandModel, protected: NDArray[np.float64], settings: Settings
+) -> NDArray[np.float64]:
+    """Level forecast one typical protection interval ago over the level now; 1 where either is unknown."""
+    back = round(float(np.median(protected)) / DAYS_PER_PERIOD[panel.freq]) if len(protected) else 0
+    if back < 1 or panel.n_periods - back < settings.init_periods:
+        return np.ones(panel.n_items)
+    earlier = earlier_level(panel, model, settings, periods_ago=back)
+    known = (earlier > 0) & (model.level > 0)
+    return np.where(known, earlier / np.where(known, model.level, 1.0), 1.0)
+
+
+def _missing_notes(tables: Tables, facts: pd.DataFrame, orders: OpenLines) -> tuple[str, ...]:
+    notes = []
+    if not tables.has("inventory"):
+        notes.append(
+            "no stock: stockouts, order quantities, fill dates, wait cutoffs, cash and excess need the table inventory"
+            " (sku, date, on_hand)"
+        )
+    elif not bool(facts["stock_known"].all()):
+        unknown = facts.loc[~facts["stock_known"], "sku"]
+        notes.append(
+            f"{len(unknown)} items have no stock record and are left out of stockouts and orders, such as "
+            + ", ".join(unknown.astype("str").head(3))
+        )
+    if not tables.has("purchase_orders"):
+        notes.append(
+            "no purchase orders: lead times are the stated ones or the default, nothing is on order; the table"
+            " purchase_orders (supplier, order_date, received_date) would give both"
+        )
+    elif not len(orders.frame):
+        notes.append("no open purchase orders with item and quantity are known: nothing is on order")
+    if not tables.has("backorders"):
+        notes.append(
+            "no backorders: fill dates, promises, notices, backlog and cash need the table backorders (order_id, sku,"
+            " order_date, quantity)"
+        )
+    if not tables.has("products"):
+        notes.append(
+            "no product master: prices, costs, minimum quantities, packs and product types are unknown; the table"
+            " products (sku, ...) would give them"
+        )
+    return tuple(notes)

@@ -1,0 +1,138 @@
+"""What was known at the end of a day: rows recorded later do not exist yet, later receipts leave their orders open.
+
+Every recorded fact has a day: a sale its date, a receipt its received_date, a promise its promise_recorded_date. A fact
+without one belongs to the export. It is taken as known when the export is read (`undated=True`) and as unknown when a
+past day is replayed (`undated=False`): the supplier's confirmed date, fills without a date, the end of a product. A
+confirmed date of an order that was touched later is never known, and a plan of the future (a promotion, a launch) is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.schema import UNPLANNED_EVENTS
+
+ROW_DATES = {"sales": "date", "purchase_orders": "order_date", "inventory": "date", "backorders": "order_date"}
+"""The day on which a row of each table came into being."""
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """A table as known at a day.
+
+    Attributes
+    ----------
+    frame
+        The rows that existed, with later facts removed.
+    later
+        Which rows of the input did not exist yet; `column` is the date that says so.
+    opened
+        (what was undone, which rows of `frame`) for later facts on rows that stay.
+    """
+
+    frame: pd.DataFrame
+    later: NDArray[np.bool_]
+    column: str
+    opened: list[tuple[str, NDArray[np.bool_]]]
+
+
+def known_at(name: str, frame: pd.DataFrame, as_of: pd.Timestamp, *, undated: bool = True) -> Known:
+    """One table as known at the end of `as_of`.
+
+    Examples
+    --------
+    >>> day = pd.to_datetime(["2024-01-05", "2024-01-09"])
+    >>> sales = pd.DataFrame({"sku": "A", "date": day, "quantity": [1.0, 2.0]})
+    >>> known_at("sales", sales, pd.Timestamp("2024-01-08")).frame["quantity"].tolist()
+    [1.0]
+    """
+    column = ROW_DATES.get(name, "")
+    if name == "events":
+        column = "start"
+        kinds = frame["kind"].astype("str").str.lower().str.contains("|".join(UNPLANNED_EVENTS))
+        later = ((frame["start"] > as_of) & kinds).to_numpy()
+    else:
+        later = (frame[column] > as_of).to_numpy() if column else np.zeros(len(frame), dtype=bool)
+    kept = frame[~later] if later.any() else frame
+    steps = {"purchase_orders": _orders, "backorders": _backorders, "products": _products, "events": _events}
+    if name not in steps or kept.empty:
+        return Known(kept, later, column, [])
+    opened: list[tuple[str, NDArray[np.bool_]]] = []
+    return Known(steps[name](kept.copy(), as_of, undated, opened), later, column, opened)
+
+
+def _orders(
+    frame: pd.DataFrame, day: pd.Timestamp, undated: bool, opened: list[tuple[str, NDArray[np.bool_]]]
+) -> pd.DataFrame:
+    received, cancelled = frame["received_date"] > day, frame["cancelled_date"] > day
+    promised = frame["promise_recorded_date"] > day
+    _undo(frame, received, ["received_date", "quantity_received"], "received after as_of: the order is open", opened)
+    _undo(frame, cancelled, ["cancelled_date"], "cancelled after as_of: the order is open", opened)
+    if not undated:
+        nameless = frame["received_date"].isna() & (frame["quantity_received"] > 0)
+        _undo(frame, nameless, ["quantity_received"], "received without a date: unknown at this day", opened)
+    touched = received | cancelled | promised
+    stale = touched if undated else touched | ~(frame["promise_recorded_date"] <= day)
+    stale &= frame["supplier_confirmed_date"].notna()
+    _undo(frame, stale, ["supplier_confirmed_date"], "confirmed date of an unknown or later day: not used", opened)
+    columns = ["promised_date", "promise_recorded_date"]
+    _undo(frame, promised, columns, "promise recorded after as_of: not used", opened)
+    return frame
+
+
+def _backorders(
+    frame: pd.DataFrame, day: pd.Timestamp, undated: bool, opened: list[tuple[str, NDArray[np.bool_]]]
+) -> pd.DataFrame:
+    filled, cancelled = frame["filled_date"] > day, frame["cancelled_date"] > day
+    later = filled | cancelled
+    _undo(frame, later, ["refunded_amount", "substituted_by"], "", opened)
+    frame.loc[filled, "quantity_filled"] = 0.0
+    _undo(frame, filled, ["filled_date"], "filled after as_of: the quantity is still waiting", opened)
+    _undo(frame, cancelled, ["cancelled_date"], "cancelled after as_of: the line is still open", opened)
+    if not undated:
+        nameless = frame["filled_date"].isna() & (frame["quantity_filled"] > 0)
+        frame.loc[nameless, "quantity_filled"] = 0.0
+        _undo(frame, nameless, [], "filled without a date: unknown at this day", opened)
+        given_back = (frame["refunded_amount"] > 0) & frame["cancelled_date"].isna() & frame["filled_date"].isna()
+        _undo(frame, given_back, ["refunded_amount"], "refunded without a date: unknown at this day", opened)
+    promised = frame["promise_recorded_date"] > day
+    columns = ["promised_date", "promise_recorded_date"]
+    _undo(frame, promised, columns, "promise recorded after as_of: not used", opened)
+    return frame
+
+
+def _products(
+    frame: pd.DataFrame, day: pd.Timestamp, undated: bool, opened: list[tuple[str, NDArray[np.bool_]]]
+) -> pd.DataFrame:
+    recalled = frame["recalled_from"] > day
+    _undo(frame, recalled, ["recalled_from", "recalled_to"], "recalled after as_of: not known yet", opened)
+    if not undated:
+        ends = frame["recalled_to"] > day
+        _undo(frame, ends, ["recalled_to"], "end of the recall: not known yet", opened)
+        _undo(frame, frame["discontinued"] > day, ["discontinued"], "discontinued later: not known yet", opened)
+    return frame
+
+
+def _events(
+    frame: pd.DataFrame, day: pd.Timestamp, undated: bool, opened: list[tuple[str, NDArray[np.bool_]]]
+) -> pd.DataFrame:
+    if not undated:
+        kinds = frame["kind"].astype("str").str.lower().str.contains("|".join(UNPLANNED_EVENTS))
+        _undo(frame, (frame["end"] > day) & kinds, ["end"], "end of an unplanned event: not known yet", opened)
+    return frame
+
+
+def _undo(
+    frame: pd.DataFrame, rows: pd.Series, columns: list[str], words: str, opened: list[tuple[str, NDArray[np.bool_]]]
+) -> None:
+    """Empty `columns` of some rows and remember it."""
+    if not rows.any():
+        return
+    for column in columns:
+        frame[column] = frame[column].mask(rows)
+    if words:
+        opened.append((words, rows.to_numpy()))

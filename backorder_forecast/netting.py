@@ -1,0 +1,320 @@
+"""Sales and backorders to demand: what was wanted, on the day it was wanted, each unit counted once.
+
+Returns first. A return that reverses a sale exactly (same item, customer if known, same quantity) cancels its latest
+earlier or same-day sale, both rows vanish; other returns are taken off earlier sales of the item, latest first; what no
+earlier sale can absorb is set aside. Then backorders, where sales are dated by shipment: a shipment that carries the
+order number of a backorder line moves to that line's order date; without order numbers the filled quantity is taken off
+the item's sales of the fill date, never below zero, and counts at the order date; what is open or was cancelled counts
+at the order date too. Quantities are added as whole multiples of a fixed unit, so row order never changes a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from backorder_forecast.accounting import aside_record, join_rows, with_moved, with_record
+from backorder_forecast.coerce import aside_rows, row_examples
+from backorder_forecast.returns import exact_reversals, sums_by_day, take_back, take_fills
+from backorder_forecast.settings import Settings
+from backorder_forecast.tables import Tables
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Ints = NDArray[np.int64]
+
+LINE = ["order_id", "sku", "location"]
+
+
+@dataclass(frozen=True, eq=False)
+class DemandRecords:
+    """Demand per item and day.
+
+    Attributes
+    ----------
+    frame
+        Columns sku, location (categorical), date, quantity (above 0); one row per item and day, sorted.
+    quality
+        The account of the tables with the rows of netting added; used + merged + set aside = read in each row.
+    set_aside
+        Rows set aside here: returns without an earlier sale (table, row, column, reason, found).
+    """
+
+    frame: pd.DataFrame
+    quality: pd.DataFrame
+    set_aside: pd.DataFrame
+
+
+def net_demand(tables: Tables, settings: Settings | None = None) -> DemandRecords:
+    """Demand records of the sales, returns and backorders of `tables`.
+
+    Parameters
+    ----------
+    tables
+        Input as `read_tables` gives it.
+    settings
+        Uses `sales_are`: with "orders" the sales are demand already and backorders add nothing.
+
+    Examples
+    --------
+    >>> from backorder_forecast.tables import read_tables
+    >>> sales = pd.DataFrame({"sku": "A", "date": ["2024-01-05", "2024-01-08", "2024-01-09"], "quantity": [5, 4, -4]})
+    >>> backorders = pd.DataFrame({"order_id": ["1"], "sku": ["A"], "order_date": ["2024-01-07"], "quantity": [3]})
+    >>> demand = net_demand(read_tables({"sales": sales, "backorders": backorders})).frame
+    >>> demand["date"].dt.day.tolist(), demand["quantity"].tolist()
+    ([5, 7], [5.0, 3.0])
+    """
+    settings = Settings() if settings is None else settings
+    sales = tables.sales
+    account = _Account(tables.quality)
+    lines = _lines(tables.backorders) if settings.sales_are == "shipments" else _lines(tables.backorders.iloc[:0])
+    items, code, line_item = _items(sales, lines)
+    quantity, scale = _whole(sales["quantity"].to_numpy(np.float64), lines)
+    day = _days(sales["date"])
+
+    cancelled = exact_reversals(code, day, quantity, _customer(sales), _order_rank(sales))
+    account.merged("returns that reverse a sale exactly", sales, cancelled, "the return and its sale cancel out")
+    sold = (quantity > 0) & ~cancelled
+    moved_to = _moved_rows(sales, sold, lines)
+    rows = np.flatnonzero(moved_to >= 0)
+    day[rows] = lines.order_day[moved_to[rows]]
+    account.used("sales", "shipments of backorder lines", sales, rows, "count at the order date of their line")
+
+    start, days, units = sums_by_day(code[sold], day[sold], quantity[sold], len(items))
+    extra = _backorder_demand(lines, line_item, moved_to, quantity, scale, (start, days, units), account)
+    lost = _carry_back(sales, code, day, quantity, cancelled, (start, days, units), scale, account)
+    item = np.repeat(np.arange(len(items)), np.diff(start))
+    start, days, units = sums_by_day(
+        np.concatenate([item, extra[0]]),
+        np.concatenate([days, extra[1]]),
+        np.concatenate([units, extra[2]]),
+        len(items),
+    )
+    frame = _frame(items, start, days, units, scale)
+    return DemandRecords(frame, account.quality, join_rows([lost]))
+
+
+@dataclass
+class _Account:
+    quality: pd.DataFrame
+
+    def used(self, table: str, rule: str, frame: pd.DataFrame, rows: Ints, effect: str) -> None:
+        if len(rows):
+            some = row_examples(frame.iloc[rows[:3]])
+            self.quality = with_record(self.quality, (table, rule, len(rows), len(rows), 0, 0, some, effect))
+
+    def merged(self, rule: str, frame: pd.DataFrame, mask: NDArray[np.bool_], effect: str) -> None:
+        rows = np.flatnonzero(mask)
+        if len(rows):
+            self.quality = with_moved(self.quality, "sales", merged=len(rows))
+            some = row_examples(frame.iloc[rows[:3]])
+            self.quality = with_record(self.quality, ("sales", rule, len(rows), 0, len(rows), 0, some, effect))
+
+
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Backorder lines: one entry per (order_id, sku, location), and their dated shipments."""
+
+    frame: pd.DataFrame
+    order_day: Ints
+    wanted: NDArray[np.float64]
+    filled: NDArray[np.float64]
+    undated: NDArray[np.float64]
+    shipments: pd.DataFrame
+
+
+def _lines(backorders: pd.DataFrame) -> _Lines:
+    rows = backorders.reset_index()
+    rows["location"] = rows["location"].fillna("")
+    recorded = rows["promise_recorded_date"].fillna(rows["filled_date"]).fillna(rows["cancelled_date"])
+    rows["recorded"] = recorded.fillna(rows["order_date"])
+    rows = rows.sort_values([*LINE, "recorded", "quantity", "filled_date"], kind="stable", ignore_index=True)
+    rows["line"] = rows.groupby(LINE, sort=True).ngroup()
+    groups = rows.groupby("line", sort=True)
+    lines = groups[LINE].first().set_index(groups["index"].min().to_numpy())
+    wanted = groups["quantity"].last().to_numpy(np.float64)
+    order_day = _days(groups["order_date"].min())
+    sent = rows[(rows["quantity_filled"] > 0) | (rows["filled_date"].notna() & rows["quantity_filled"].isna())]
+    # A revision repeats the shipment it revises; two shipments of one size and day are one.
+    sent = sent.drop_duplicates(["line", "filled_date", "quantity_filled"])
+    line = sent["line"].to_numpy(np.int64)
+    known = np.bincount(line, weights=sent["quantity_filled"].fillna(0.0), minlength=len(lines))
+    rest = np.maximum(wanted - known, 0.0)[line]
+    size = np.where(sent["quantity_filled"].isna(), rest, sent["quantity_filled"].fillna(0.0))
+    # More shipped than wanted counts as wanted, in the order of shipping.
+    before = pd.Series(size).groupby(line).cumsum().to_numpy() - size if len(size) else size
+    size = np.clip(wanted[line] - before, 0.0, size)
+    sent = sent.assign(line=line, size=size)[size > 0]
+    ordered = pd.Series(order_day).take(sent["line"]).to_numpy()
+    dated = sent["filled_date"].notna().to_numpy() & (_days(sent["filled_date"]) >= ordered)
+    by_line, sizes = sent["line"].to_numpy(np.int64), sent["size"].to_numpy(np.float64)
+    filled = np.bincount(by_line, weights=sizes, minlength=len(lines)).astype(np.float64)
+    undated = np.bincount(by_line[~dated], weights=sizes[~dated], minlength=len(lines)).astype(np.float64)
+    return _Lines(lines, order_day, wanted, filled, undated, sent[dated])
+
+
+def _items(sales: pd.DataFrame, lines: _Lines) -> tuple[pd.DataFrame, Ints, Ints]:
+    """Items of sales and lines, sorted by sku and location, and the item of each sales row and line."""
+    sku, sku_names = _coded(sales["sku"], lines.frame["sku"])
+    place, place_names = _coded(sales["location"], lines.frame["location"])
+    pair = sku * len(place_names) + place
+    n_pairs = len(sku_names) * max(len(place_names), 1)
+    if n_pairs <= 50_000_000:
+        present = np.zeros(n_pairs, dtype=bool)
+        present[pair] = True
+        pairs = np.flatnonzero(present)
+        code = (np.cumsum(present) - 1)[pair]
+    else:
+        pairs, code = np.unique(pair, return_inverse=True)
+    places = max(len(place_names), 1)
+    items = pd.DataFrame(
+        {
+            "sku": pd.Categorical.from_codes(pairs // places, categories=sku_names),
+            "location": pd.Categorical.from_codes(pairs % places, categories=place_names),
+        }
+    )
+    return items, code[: len(sales)].astype(np.int64), code[len(sales) :].astype(np.int64)
+
+
+def _coded(first: pd.Series, second: pd.Series) -> tuple[Ints, pd.Index]:
+    """Codes of both series, one behind the other, in one sorted list of names that begins with the empty one."""
+    parts = []
+    for series in (first, second):
+        codes, uniques = pd.factorize(series)
+        parts.append((np.asarray(codes, dtype=np.int64), pd.Index(uniques).astype("str")))
+    names = pd.Index(sorted({"", *parts[0][1], *parts[1][1]}), dtype="str")
+    mapped = [np.append(names.get_indexer(uniques), 0)[codes] for codes, uniques in parts]
+    return np.concatenate(mapped).astype(np.int64), names
+
+
+def _whole(values: NDArray[np.float64], lines: _Lines) -> tuple[Ints, float]:
+    """Quantities as whole multiples of 1 / scale: 1 where all are whole, else the finest that cannot overflow."""
+    sizes = np.concatenate([lines.wanted, lines.filled, lines.shipments["size"].to_numpy(np.float64)])
+    scale = 1.0
+    if not (np.mod(values, 1) == 0).all() or not (np.mod(sizes, 1) == 0).all():
+        total = np.abs(values).sum() + sizes.sum()
+        scale = next((s for s in (1e9, 1e6, 1e3) if total * s < 4e18), 1.0)
+    return np.rint(values * scale).astype(np.int64), scale
+
+
+def _days(dates: pd.Series) -> Ints:
+    return dates.to_numpy().astype("datetime64[D]").astype(np.int64)
+
+
+def _customer(sales: pd.DataFrame) -> Ints:
+    return np.asarray(pd.factorize(sales["customer_id"])[0], dtype=np.int64)
+
+
+def _order_rank(sales: pd.DataFrame) -> Ints:
+    """Rank of the order numbers, 0 without; only ever used to break ties."""
+    orders = sales["order_id"]
+    if not orders.notna().any() or not bool((sales["quantity"] < 0).any()):
+        return np.zeros(len(sales), dtype=np.int64)
+    codes, uniques = pd.factorize(orders)
+    rank = np.empty(len(uniques) + 1, dtype=np.int64)
+    rank[pd.Index(uniques).astype("str").argsort()] = np.arange(1, len(uniques) + 1)
+    rank[-1] = 0
+    return rank[codes]
+
+
+def _moved_rows(sales: pd.DataFrame, sold: NDArray[np.bool_], lines: _Lines) -> Ints:
+    """Line of each sales row that ships a backorder line, else -1."""
+    moved = np.full(len(sales), -1, dtype=np.int64)
+    if lines.frame.empty:
+        return moved
+    orders = sales["order_id"]
+    ours = orders.isin(pd.Index(lines.frame["order_id"].unique())).to_numpy() & sold
+    rows = np.flatnonzero(ours)
+    if len(rows):
+        keys = sales[LINE].iloc[rows].astype("str")
+        known = pd.MultiIndex.from_frame(lines.frame[LINE].astype("str"))
+        moved[rows] = known.get_indexer(pd.MultiIndex.from_frame(keys))
+    return moved
+
+
+def _backorder_demand(
+    lines: _Lines,
+    line_item: Ints,
+    moved_to: Ints,
+    quantity: Ints,
+    scale: float,
+    sold: tuple[Ints, Ints, Ints],
+    account: _Account,
+) -> tuple[Ints, Ints, Ints]:
+    """Demand that lines add at their order date (item, day, units); fills without order number leave `sold`."""
+    moved = np.zeros(len(lines.frame), dtype=np.int64)
+    rows = np.flatnonzero(moved_to >= 0)
+    np.add.at(moved, moved_to[rows], quantity[rows])
+    wanted, filled, undated = (np.rint(v * scale).astype(np.int64) for v in (lines.wanted, lines.filled, lines.undated))
+    by_order = moved > 0
+    # What is in sales already is not added: shipments moved above, and fills whose day is unknown.
+    inside = np.where(by_order, np.minimum(moved, filled), undated)
+    added = np.maximum(wanted - inside, 0)
+    open_rows = np.flatnonzero(wanted > filled)
+    short = np.flatnonzero(by_order & (moved < filled))
+    sent = lines.shipments[~by_order[lines.shipments["line"]]]
+    line = sent["line"].to_numpy(np.int64)
+    size = np.rint(sent["size"].to_numpy(np.float64) * scale).astype(np.int64)
+    missing = take_fills(line_item[line], _days(sent["filled_date"]), size, *sold)
+    gone = np.flatnonzero(np.isin(np.arange(len(lines.frame)), line))
+    frame = lines.frame
+    account.used("backorders", "open or cancelled quantities", frame, open_rows, "count as demand at the order date")
+    account.used(
+        "backorders", "fills without a sale of that order", frame, gone, _fill_words(size.sum(), missing, scale)
+    )
+    account.used("backorders", "fills larger than their sales", frame, short, "the rest counts at the order date too")
+    return line_item, lines.order_day, added
+
+
+def _fill_words(total: int, missing: int, scale: float) -> str:
+    words = f"{total / scale:,.10g} units count at the order date and are taken off the sales of the fill date"
+    if missing:
+        return (
+            f"{words}; {missing / scale:,.10g} of them are not in the sales of that day: are sales dated by shipment?"
+        )
+    return words
+
+
+def _carry_back(
+    sales: pd.DataFrame,
+    code: Ints,
+    day: Ints,
+    quantity: Ints,
+    cancelled: NDArray[np.bool_],
+    sold: tuple[Ints, Ints, Ints],
+    scale: float,
+    account: _Account,
+) -> pd.DataFrame:
+    """Take the other returns off earlier sales, latest first; returns the rows that found none."""
+    rows = np.flatnonzero((quantity < 0) & ~cancelled)
+    rows = rows[np.lexsort((quantity[rows], day[rows], code[rows]))]
+    left = take_back(code[rows], day[rows], -quantity[rows], *sold)
+    size = -quantity[rows]
+    netted = np.zeros(len(sales), dtype=bool)
+    netted[rows[left < size]] = True
+    partly = left[(left > 0) & (left < size)].sum() / scale
+    words = "taken off earlier sales of the item, latest first"
+    if partly:
+        words += f"; {partly:,.10g} units of them exceed all earlier sales and are not used"
+    account.merged("other returns", sales, netted, words)
+    lost = np.zeros(len(sales), dtype=bool)
+    lost[rows[left == size]] = True
+    reason = "a return without an earlier sale"
+    aside = aside_rows("sales", sales.index[lost], "quantity", reason, sales["quantity"][lost])
+    if len(aside):
+        account.quality = with_moved(account.quality, "sales", set_aside=len(aside))
+        account.quality = with_record(account.quality, aside_record("sales", aside))
+    return aside
+
+
+def _frame(items: pd.DataFrame, start: Ints, days: Ints, units: Ints, scale: float) -> pd.DataFrame:
+    row = np.repeat(np.arange(len(items)), np.diff(start))
+    keep = units > 0
+    frame = items.iloc[row[keep]].reset_index(drop=True)
+    frame["date"] = days[keep].astype("datetime64[D]").astype("datetime64[s]")
+    frame["quantity"] = units[keep] / scale
+    return frame

@@ -1,0 +1,199 @@
+"""Notices: which customer must be told what, why and by when. Nothing is sent; the frame is ready for a mail merge.
+
+Kinds: `availability` (can ship now), `new_estimate` (a first date, or one clearly earlier), `delay` (clearly later than
+promised), `consent_or_refund` (more likely than not late by the rule table; replaces a delay), `alternative` (the wait
+passes the cutoff and a substitute is in stock), `discount` (the wait nears the cutoff and there is no substitute).
+What is clear is set by `Settings.renotify_days` and `renotify_share`. The rule table is a short summary of consumer
+law on late delivery, not legal advice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from backorder_forecast.errors import unknown_option
+from backorder_forecast.promises import promise_moves
+
+if TYPE_CHECKING:
+    from backorder_forecast.settings import Settings
+
+DISCOUNT_AT = 0.8
+"""Share of the acceptable wait from which a discount is offered. Judgement."""
+KINDS = ("availability", "consent_or_refund", "delay", "new_estimate", "alternative", "discount")
+
+
+@dataclass(frozen=True)
+class DeliveryRule:
+    """What consumer law asks when delivery is late.
+
+    `unstated_days` is the time allowed where no date was stated, `text` the duty, `source` the law.
+    """
+
+    unstated_days: int
+    text: str
+    source: str
+
+
+_EUROPE = "deliver by the agreed date, else within 30 days; after a further fitting period the customer may withdraw"
+
+DELIVERY_RULES: dict[str, DeliveryRule | None] = {
+    "US": DeliveryRule(
+        30,
+        "before the stated date (30 days where none was stated) tell the new date and offer consent or a refund",
+        "16 CFR Part 435 (Mail, Internet, or Telephone Order Merchandise Rule)",
+    ),
+    "EU": DeliveryRule(
+        30,
+        _EUROPE,
+        "Directive 2011/83/EU, Article 18",
+    ),
+    "UK": DeliveryRule(
+        30,
+        _EUROPE,
+        "Consumer Rights Act 2015, section 28",
+    ),
+    "none": None,
+}
+
+COLUMNS = (
+    "order_id", "sku", "location", "customer_id", "quantity", "kind", "reason", "old_date", "new_date", "offer",
+    "deadline", "policy_text", "jurisdiction", "legal_note", "text",
+)  # fmt: skip
+
+TEXTS = {
+    "availability": "Order {order_id}: {quantity:g} x {sku} can ship now.",
+    "consent_or_refund": "Order {order_id}: {quantity:g} x {sku} is late. New date: {new_date}. {offer}",
+    "delay": "Order {order_id}: {quantity:g} x {sku} comes later than {old_date}. New date: {new_date}.",
+    "new_estimate": "Order {order_id}: {quantity:g} x {sku} is expected by {new_date}.",
+    "alternative": "Order {order_id}: {quantity:g} x {sku} is a long wait. {offer}",
+    "discount": "Order {order_id}: {quantity:g} x {sku} is a long wait. {offer}",
+}
+"""Plain wording per kind; fields are the columns of the frame."""
+
+
+def notices_frame(
+    fill_dates: pd.DataFrame, cutoffs: pd.DataFrame, *, as_of: pd.Timestamp, settings: Settings
+) -> pd.DataFrame:
+    """One row per open line and kind of notice.
+
+    Parameters
+    ----------
+    fill_dates
+        From `fill_date_frame`: order_id, sku, location, customer_id, quantity, order_date, promised_date,
+        fill_date_0.5, fill_date_0.9, promise_date, p_at_promise, waited_days.
+    cutoffs
+        From `wait_cutoff_frame`: sku, location, wait_cutoff_days, substitute_sku.
+
+    Returns
+    -------
+    order_id, sku, location, customer_id, quantity, kind, reason, old_date, new_date, offer, deadline, policy_text,
+    jurisdiction, legal_note, text; in the order of `fill_dates`, then of `KINDS`.
+    """
+    if settings.jurisdiction not in DELIVERY_RULES:
+        raise unknown_option("jurisdiction", settings.jurisdiction, DELIVERY_RULES)
+    rule = DELIVERY_RULES[settings.jurisdiction]
+    lines = fill_dates.reset_index(drop=True)
+    known = cutoffs[["sku", "location", "wait_cutoff_days", "substitute_sku"]]
+    lines = lines.merge(known, on=["sku", "location"], how="left", validate="many_to_one")
+    lines["line"] = np.arange(len(lines))
+    moved = pd.Series(
+        promise_moves(lines["promised_date"], lines["promise_date"], as_of=as_of, settings=settings), index=lines.index
+    )
+    now = lines["fill_date_0.9"] <= as_of
+    late = pd.Series(False, index=lines.index)
+    due = lines["promised_date"]
+    if rule is not None:
+        due = due.fillna(lines["order_date"] + pd.Timedelta(days=rule.unstated_days))
+        # No median date at all is later than any due date.
+        late = ~(lines["fill_date_0.5"] <= due) & ~now
+    to_come = (lines["fill_date_0.5"] - as_of).dt.days.fillna(np.inf)
+    wait = lines["waited_days"] + to_come
+    too_long = (wait > lines["wait_cutoff_days"]) & ~now
+    near = (wait >= DISCOUNT_AT * lines["wait_cutoff_days"]) & ~now
+    has_substitute = lines["substitute_sku"].fillna("") != ""
+    first = lines["promised_date"].isna() & lines["promise_date"].notna()
+    hits = {
+        "availability": now,
+        "consent_or_refund": late,
+        "delay": (moved == 1) & ~late & ~now,
+        "new_estimate": (first | (moved == -1)) & ~late & ~now,
+        "alternative": too_long & has_substitute,
+        "discount": near & ~has_substitute,
+    }
+    patience_ends = lines["order_date"] + pd.to_timedelta(lines["wait_cutoff_days"].fillna(0).round(), unit="D")
+    deadlines = {
+        "consent_or_refund": _not_before(due, as_of),
+        "delay": _not_before(lines["promised_date"], as_of),
+        "alternative": _not_before(patience_ends, as_of),
+        "discount": _not_before(patience_ends, as_of),
+    }
+    parts = []
+    for kind in KINDS:
+        part = lines[hits[kind]].copy()
+        part["kind"] = kind
+        part["deadline"] = deadlines[kind].loc[part.index] if kind in deadlines else pd.Series(pd.NaT, index=part.index)
+        part["due"] = due.loc[part.index]
+        part["reason"] = _reason(part, kind, wait)
+        part["offer"] = _offer(part, kind)
+        parts.append(part)
+    frame = pd.concat(parts).sort_values("line", kind="stable", ignore_index=True)
+    frame = frame.rename(columns={"promised_date": "old_date", "promise_date": "new_date"})
+    frame["new_date"] = frame["new_date"].mask(frame["kind"] == "availability", as_of)
+    for column in ("old_date", "new_date", "deadline"):
+        frame[column] = frame[column].astype("datetime64[s]")
+    frame["policy_text"] = settings.policy_text
+    frame["jurisdiction"] = settings.jurisdiction
+    note = "" if rule is None else f"{rule.source}: {rule.text}; not legal advice"
+    frame["legal_note"] = np.where(frame["kind"] == "consent_or_refund", note, "")
+    frame["text"] = _texts(frame)
+    for column in ("kind", "reason", "offer", "policy_text", "jurisdiction", "legal_note", "text"):
+        frame[column] = frame[column].astype("str")
+    return frame[list(COLUMNS)]
+
+
+def _not_before(dates: pd.Series, as_of: pd.Timestamp) -> pd.Series:
+    return dates.mask(dates < as_of, as_of)
+
+
+def _reason(part: pd.DataFrame, kind: str, wait: pd.Series) -> pd.Series:
+    own = wait[part.index]
+    days = own.where(np.isfinite(own), -1).astype(np.int64).astype("str").where(np.isfinite(own), "unknown")
+    cutoff = part["wait_cutoff_days"].fillna(0).round().astype(np.int64).astype("str")
+    if kind == "availability":
+        return pd.Series("in stock", index=part.index, dtype="str")
+    if kind == "consent_or_refund":
+        return "more likely than not later than " + _day(part["due"])
+    if kind == "delay":
+        return "promised for " + _day(part["promised_date"]) + ", now " + _day(part["promise_date"])
+    if kind == "new_estimate":
+        sure = (part["p_at_promise"] * 100).round().fillna(0).astype(np.int64).astype("str")
+        earlier = "earlier than promised, probability " + sure + "%"
+        return earlier.where(part["promised_date"].notna(), "no date promised so far, probability " + sure + "%")
+    return "expected wait " + days + " days of " + cutoff + " acceptable ones"
+
+
+def _offer(part: pd.DataFrame, kind: str) -> pd.Series:
+    blank = pd.Series("", index=part.index, dtype="str")
+    if kind == "consent_or_refund":
+        return blank + "Please agree to the new date, or cancel with a full refund."
+    if kind == "alternative":
+        return "You may take " + part["substitute_sku"].astype("str") + " instead; it is in stock."
+    if kind == "discount":
+        return blank + "We would like to offer you a discount for waiting."
+    return blank
+
+
+def _day(dates: pd.Series) -> pd.Series:
+    text: pd.Series = dates.dt.strftime("%Y-%m-%d").astype("str").fillna("a date not yet known")
+    return text
+
+
+def _texts(frame: pd.DataFrame) -> list[str]:
+    fields = frame[["order_id", "sku", "quantity", "offer", "kind"]].copy()
+    for column in ("old_date", "new_date"):
+        fields[column] = _day(frame[column])
+    return [TEXTS[row["kind"]].format_map(row) for row in fields.to_dict("records")]

@@ -1,0 +1,304 @@
+"""Purchase order lines: what was ordered, what of it has arrived, what is still open at the end of `as_of`.
+
+The table has one row per line and receipt; rows with the same po_id, supplier, sku, location, order date and ordered
+quantity are one line, and rows without a po_id or sku are lines of their own. Each receipt is a share of its line,
+together at most 1 (a receipt booked twice, or more than was ordered, counts no further); the rest is open or was
+cancelled. A receipt, cancellation or promise dated after `as_of` is not known yet. Rows that cannot be used are set
+aside with the reason. Days are whole calendar days, quantities are units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.errors import InvalidSettings, InvalidTables
+
+TABLE = "purchase_orders"
+TEXT = ("supplier", "sku", "location", "po_id")
+NUMBERS = ("quantity_ordered", "quantity_received")
+DATES = (
+    "order_date", "received_date", "cancelled_date", "promised_date", "supplier_confirmed_date",
+    "promise_recorded_date",
+)  # fmt: skip
+NEEDED = ("supplier", "order_date", "received_date")
+SET_ASIDE_COLUMNS = ("table", "row", "column", "reason", "found")
+
+NO_DAY = np.iinfo(np.int64).min
+_DONE = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class OrderLines:
+    """Lines and their receipts as known at the end of `as_of`, in an order that does not depend on the rows' order.
+
+    Attributes
+    ----------
+    as_of
+        Last known day.
+    lines
+        One row per line: supplier, sku, location, po_id, order_date, quantity_ordered, quantity_received (NaN where
+        unknown), open_share (share of the line not yet arrived nor cancelled), cancelled_share, cancelled_date,
+        first_promised_date (the first promise known), promised_date (what the supplier names now), received_date (of
+        the last receipt with a possible date), n_receipts.
+    receipts
+        One row per receipt with a usable duration: line (row of `lines`), received_date, days (from the order), share.
+    set_aside
+        Rows not used: table, row (counted from 1), column, reason, found.
+    """
+
+    as_of: pd.Timestamp
+    lines: pd.DataFrame
+    receipts: pd.DataFrame
+    set_aside: pd.DataFrame
+
+
+def order_lines(purchase_orders: pd.DataFrame, *, as_of: str | pd.Timestamp) -> OrderLines:
+    """Gather rows of purchase orders into lines.
+
+    Parameters
+    ----------
+    purchase_orders
+        Frame with supplier, order_date, received_date (empty = open) and any of po_id, sku, location,
+        quantity_ordered, quantity_received, promised_date, supplier_confirmed_date, promise_recorded_date,
+        cancelled_date. Dates are datetimes or ISO text.
+    as_of
+        Last known day.
+
+    Raises
+    ------
+    InvalidTables
+        If a needed column is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"po_id": "7", "supplier": "ACME", "sku": "A", "quantity_ordered": 10,
+    ...     "order_date": pd.Timestamp("2024-01-01"), "quantity_received": [4, 3],
+    ...     "received_date": pd.to_datetime(["2024-01-08", "2024-01-11"])})
+    >>> found = order_lines(rows, as_of="2024-01-31")
+    >>> float(found.lines["open_share"].round(3)[0]), found.receipts["days"].tolist()
+    (0.3, [7, 10])
+    """
+    day = known_day(as_of)
+    need_columns(purchase_orders, NEEDED)
+    rows, set_aside = _known_rows(purchase_orders, day)
+    rows = _in_line_order(rows)
+    rows["share"], quantity = _shares(rows)
+    lines = _lines(rows, quantity)
+    timed = (rows["received"] != NO_DAY) & rows["timed"] & (rows["share"] > 0)
+    seen = rows[timed]
+    receipts = pd.DataFrame(
+        {
+            "line": seen["line"].to_numpy(),
+            "received_date": dates_of(seen["received"].to_numpy()),
+            "days": (seen["received"] - seen["ordered"]).to_numpy(),
+            "share": seen["share"].to_numpy(),
+        }
+    )
+    return OrderLines(pd.Timestamp(dates_of(np.array([day]))[0]), lines, receipts, set_aside)
+
+
+def need_columns(frame: pd.DataFrame, needed: Sequence[str]) -> None:
+    """Raise `InvalidTables` if purchase orders lack a column."""
+    missing = [c for c in needed if c not in frame]
+    if missing:
+        problem = {
+            "table": TABLE,
+            "problem": "needed column is missing",
+            "found": ", ".join(str(c) for c in frame.columns),
+            "what_to_do": "give it, or rename the column that holds it",
+        }
+        raise InvalidTables([{**problem, "column": c} for c in missing])
+
+
+def known_day(as_of: str | pd.Timestamp) -> int:
+    """Day number (days since 1970) of a date given as text or timestamp."""
+    try:
+        stamp = pd.Timestamp(as_of)
+    except (TypeError, ValueError) as error:
+        raise InvalidSettings(f"as_of is a date, got {as_of!r}") from error
+    if pd.isna(stamp):
+        raise InvalidSettings(f"as_of is a date, got {as_of!r}")
+    return int(np.datetime64(stamp.tz_localize(None), "D").astype(np.int64))
+
+
+def day_numbers(values: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Days since 1970 (`NO_DAY` where missing), and where something stands that is not a date.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> days, wrong = day_numbers(pd.Series(["1970-01-03", "soon", None]))
+    >>> int(days[0]), wrong.tolist()
+    (2, [False, True, False])
+    """
+    given = values.notna().to_numpy()
+    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
+        if pd.api.types.is_numeric_dtype(values.dtype):
+            return np.full(len(values), NO_DAY), given
+        given = given & (values.astype("str").str.strip() != "").to_numpy()
+        values = pd.to_datetime(values.where(given, None), errors="coerce", format="ISO8601", utc=True)
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        values = values.dt.tz_localize(None)
+    days = values.to_numpy().astype("datetime64[D]").astype(np.int64)
+    return days, given & (days == NO_DAY)
+
+
+def dates_of(days: NDArray[np.int64]) -> pd.DatetimeIndex:
+    """Dates of day numbers; `NO_DAY` gives NaT."""
+    return pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[s]"))
+
+
+def text_of(frame: pd.DataFrame, column: str) -> pd.Series:
+    """A text column, empty where it is missing, with a fresh index."""
+    if column not in frame:
+        return pd.Series("", index=range(len(frame)), dtype="str")
+    values = frame[column].reset_index(drop=True)
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    return values.where(values.notna(), None).astype("str").fillna("")
+
+
+def _known_rows(frame: pd.DataFrame, as_of: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    n = len(frame)
+    rows = pd.DataFrame({c: text_of(frame, c) for c in TEXT})
+    for column in NUMBERS:
+        values = frame[column] if column in frame else pd.Series(np.nan, index=range(n))
+        rows[column] = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
+    days = {c: day_numbers(frame[c]) for c in DATES if c in frame}
+    nothing = np.full(n, NO_DAY), np.zeros(n, dtype=bool)
+    ordered, order_wrong = days["order_date"]
+    received, receipt_wrong = days["received_date"]
+    cancelled, cancel_wrong = days.get("cancelled_date", nothing)
+    too_early = (received != NO_DAY) & (received < ordered)
+    problems = [
+        ("order_date", "order date is missing or not a date", (ordered == NO_DAY) | order_wrong),
+        ("order_date", "ordered after as_of", ordered > as_of),
+        ("received_date", "received date is not a date", receipt_wrong),
+        ("cancelled_date", "cancelled date is not a date", cancel_wrong),
+        ("cancelled_date", "cancelled before it was ordered", (cancelled != NO_DAY) & (cancelled < ordered)),
+        ("quantity_ordered", "ordered quantity is not positive", (rows["quantity_ordered"] <= 0).to_numpy()),
+        ("quantity_received", "received quantity is negative", (rows["quantity_received"] < 0).to_numpy()),
+    ]
+    usable = np.ones(n, dtype=bool)
+    parts = []
+    for column, reason, wrong in problems:
+        parts.append((column, reason, np.flatnonzero(wrong & usable)))
+        usable &= ~wrong
+    # Goods with an impossible receipt date have arrived all the same: they tell no duration, but nothing is open.
+    parts.append(("received_date", "received before it was ordered", np.flatnonzero(too_early & usable)))
+    rows["ordered"], rows["received"] = ordered, np.where(received > as_of, NO_DAY, received)
+    rows["cancelled"] = np.where(cancelled > as_of, NO_DAY, cancelled)
+    told, _ = days.get("promise_recorded_date", nothing)
+    promised, _ = days.get("promised_date", nothing)
+    confirmed, _ = days.get("supplier_confirmed_date", nothing)
+    rows["promised"] = np.where(told > as_of, NO_DAY, promised)
+    rows["confirmed"] = np.where(told > as_of, NO_DAY, confirmed)
+    rows["timed"] = ~too_early
+    return rows[usable].reset_index(drop=True), _set_aside(frame, parts)
+
+
+def _set_aside(frame: pd.DataFrame, parts: list[tuple[str, str, NDArray[np.int64]]]) -> pd.DataFrame:
+    frames = [
+        pd.DataFrame(
+            {
+                "table": TABLE, "row": at + 1, "column": column, "reason": reason,
+                "found": frame[column].iloc[at].astype("str").fillna("").to_numpy(),
+            }
+        )
+        for column, reason, at in parts
+        if len(at)
+    ]  # fmt: skip
+    if not frames:
+        empty = {"table": "str", "row": "int64", "column": "str", "reason": "str", "found": "str"}
+        return pd.DataFrame({c: pd.Series(dtype=empty[c]) for c in SET_ASIDE_COLUMNS})
+    return pd.concat(frames, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
+
+
+def _in_line_order(rows: pd.DataFrame) -> pd.DataFrame:
+    codes = {c: pd.factorize(rows[c], sort=True)[0] for c in TEXT}
+    quantity = rows["quantity_ordered"].fillna(-1.0).to_numpy()
+    received = rows["received"].to_numpy()
+    key = [codes["supplier"], codes["sku"], codes["location"], rows["ordered"].to_numpy(), codes["po_id"], quantity]
+    within = [
+        np.where(received == NO_DAY, np.iinfo(np.int64).max, received),
+        rows["quantity_received"].fillna(-1.0).to_numpy(),
+        rows["cancelled"].to_numpy(), rows["promised"].to_numpy(), rows["confirmed"].to_numpy(),
+    ]  # fmt: skip
+    order = np.lexsort([*reversed(within), *reversed(key)])
+    rows = rows.iloc[order].reset_index(drop=True)
+    new = np.ones(len(rows), dtype=bool)
+    if len(rows) > 1:
+        new[1:] = np.any([values[order][1:] != values[order][:-1] for values in key], axis=0)
+    new |= ((rows["po_id"] == "") | (rows["sku"] == "")).to_numpy()
+    rows["line"] = np.cumsum(new) - 1
+    return rows
+
+
+def _shares(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of its line that each row brought, and the received quantity per row (NaN where unknown)."""
+    line = rows["line"].to_numpy()
+    n = int(line[-1]) + 1 if len(line) else 0
+    arrived = (rows["received"] != NO_DAY).to_numpy()
+    quantity = rows["quantity_received"].to_numpy()
+    ordered = rows["quantity_ordered"].to_numpy()
+    known = arrived & ~np.isnan(quantity)
+    n_rows = np.bincount(line, minlength=n)
+    n_open = np.bincount(line, ~arrived, n)
+    n_unknown = np.bincount(line, arrived & ~known, n)
+    known_sum = np.bincount(line, np.where(known, quantity, 0.0), n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A receipt without a quantity brought an equal part of what the others left.
+        rest = np.maximum(ordered - known_sum[line], 0.0) / n_unknown[line]
+        brought = np.where(known, quantity, np.where(arrived, rest, 0.0))
+        complete = (n_open == 0) & (n_unknown == 0) & (known_sum > 0)
+        parts = np.where(complete[line], quantity / known_sum[line], 1.0 / n_rows[line])
+        share = np.where(arrived, np.where(np.isnan(ordered), parts, brought / ordered), 0.0)
+    total = np.cumsum(share)
+    before = total - share
+    first = np.searchsorted(line, np.arange(n))
+    offset = before[first][line] if n else before
+    return np.minimum(total - offset, 1.0) - np.minimum(before - offset, 1.0), np.where(arrived, brought, 0.0)
+
+
+def _lines(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
+    line = rows["line"].to_numpy()
+    n = int(line[-1]) + 1 if len(line) else 0
+    first = np.searchsorted(line, np.arange(n))
+    lines = rows.loc[first, [*TEXT, "quantity_ordered"]].reset_index(drop=True)
+    lines.insert(4, "order_date", dates_of(rows["ordered"].to_numpy()[first]))
+    lines["quantity_received"] = np.bincount(line, quantity, n).astype(np.float64)
+    arrived = (rows["received"] != NO_DAY).to_numpy()
+    left = 1.0 - np.bincount(line, rows["share"].to_numpy(), n)
+    left[left < _DONE] = 0.0
+    cancelled = _per_line(rows["cancelled"].to_numpy(), first, line, latest=False)
+    ended = cancelled != NO_DAY
+    lines["open_share"] = np.where(ended, 0.0, left)
+    lines["cancelled_share"] = np.where(ended, left, 0.0)
+    lines["cancelled_date"] = dates_of(cancelled)
+    promised = rows["promised"].to_numpy()
+    lines["first_promised_date"] = dates_of(_per_line(promised, first, line, latest=False))
+    latest = _per_line(promised, first, line, latest=True)
+    confirmed = _per_line(rows["confirmed"].to_numpy(), first, line, latest=True)
+    lines["promised_date"] = dates_of(np.where(confirmed != NO_DAY, confirmed, latest))
+    received = np.where(rows["timed"], rows["received"], NO_DAY)
+    lines["received_date"] = dates_of(_per_line(received, first, line, latest=True))
+    lines["n_receipts"] = np.bincount(line, arrived, n).astype(np.int64)
+    return lines
+
+
+def _per_line(
+    days: NDArray[np.int64], first: NDArray[np.int64], line: NDArray[np.int64], *, latest: bool
+) -> NDArray[np.int64]:
+    if not len(line):
+        return np.zeros(0, dtype=np.int64)
+    if latest:
+        return np.maximum.reduceat(days, first)
+    far = np.iinfo(np.int64).max
+    found = np.minimum.reduceat(np.where(days == NO_DAY, far, days), first)
+    return np.where(found == far, NO_DAY, found)

@@ -1,0 +1,321 @@
+"""Demand per item and period, beside how much of each period the item was in stock.
+
+`demand` is what was recorded; `exposure` says what it is worth: 1 in stock all period, between 0 and 1 in part of it,
+0 no information (out of stock all period, or before launch), `RAN_OUT` the item ran out at an unknown moment, so that
+the record is a lower bound. A period is used only if its last day is at or before `as_of`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.clock import check_freq, infer_freq, period_end, period_start
+from backorder_forecast.errors import InvalidTables, NotEnoughHistory
+
+RAN_OUT = -1.0
+"""Exposure code: stock ran out within the period, at an unknown moment."""
+
+
+@dataclass(frozen=True, eq=False)
+class DemandPanel:
+    """Items x periods of demand.
+
+    Attributes
+    ----------
+    items
+        Columns sku, location and whatever product columns are known; one row per item, sorted.
+    periods
+        First day of each complete period, oldest first.
+    freq
+        Period code: D, W-MON ... W-SUN, MS.
+    as_of
+        Last known day.
+    demand
+        Units per item and period, shape (n_items, n_periods).
+    exposure
+        In-stock share, or `RAN_OUT`, same shape.
+    """
+
+    items: pd.DataFrame
+    periods: pd.DatetimeIndex
+    freq: str
+    as_of: pd.Timestamp
+    demand: NDArray[np.float64]
+    exposure: NDArray[np.float64]
+
+    @property
+    def n_items(self) -> int:
+        """Rows of the panel."""
+        return len(self.items)
+
+    @property
+    def n_periods(self) -> int:
+        """Columns of the panel."""
+        return len(self.periods)
+
+    def until(self, n_periods: int) -> DemandPanel:
+        """The same panel as it was after its first `n_periods` periods."""
+        periods = self.periods[:n_periods]
+        as_of = period_end(periods[-1:], self.freq)[0]
+        return DemandPanel(
+            self.items, periods, self.freq, as_of, self.demand[:, :n_periods], self.exposure[:, :n_periods]
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Long frame: sku, location, date, demand, in_stock (share; empty where it ran out at an unknown moment)."""
+        rows = np.repeat(np.arange(self.n_items), self.n_periods)
+        frame = self.items[["sku", "location"]].iloc[rows].reset_index(drop=True)
+        frame["date"] = np.tile(self.periods.to_numpy(), self.n_items)
+        frame["demand"] = self.demand.ravel()
+        exposure = self.exposure.ravel()
+        frame["in_stock"] = np.where(exposure == RAN_OUT, np.nan, exposure)
+        return frame
+
+
+def demand_panel(
+    sales: pd.DataFrame,
+    *,
+    freq: str = "auto",
+    in_stock: pd.DataFrame | None = None,
+    as_of: str | pd.Timestamp | None = None,
+) -> DemandPanel:
+    """Panel from a long frame of demand.
+
+    Parameters
+    ----------
+    sales
+        Columns sku, date, quantity and optionally location; quantities of one item and period are summed.
+    freq
+        D, W-MON ... W-SUN (the first day of the week), MS, or auto.
+    in_stock
+        Columns sku, date, in_stock (bool, or share of the period 0-1) and optionally location. Periods without a row
+        count as in stock.
+    as_of
+        Last known day; by default the last day of the period that holds the latest sale.
+
+    Returns
+    -------
+    DemandPanel
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> dates = ["2024-01-01", "2024-01-09", "2024-01-02"]
+    >>> sales = pd.DataFrame({"sku": ["A", "A", "B"], "date": dates, "quantity": [2, 3, 1]})
+    >>> panel = demand_panel(sales, freq="W-MON")
+    >>> panel.demand.tolist()
+    [[2.0, 3.0], [1.0, 0.0]]
+    """
+    records = _long(sales, "sales", "quantity")
+    if records.empty:
+        raise NotEnoughHistory("the sales frame has no rows, so there is no demand to learn from")
+    freq = infer_freq(records["date"]) if freq == "auto" else check_freq(freq)
+    if as_of is None:
+        latest = records["date"].max()
+        if in_stock is not None and len(in_stock):
+            latest = max(latest, pd.to_datetime(in_stock["date"]).max())
+        day = period_end(period_start(pd.DatetimeIndex([latest]), freq), freq)[0]
+    else:
+        day = pd.Timestamp(as_of).normalize()
+    keys = records[["sku", "location"]]
+    items = keys.drop_duplicates().sort_values(["sku", "location"], kind="stable").reset_index(drop=True)
+    panel = build_panel(records, items, freq=freq, as_of=day)
+    if in_stock is None:
+        return panel
+    shares = _long(in_stock, "in_stock", "in_stock")
+    code, column, inside = _cells(shares, panel.items, panel.periods, freq)
+    exposure = panel.exposure.copy()
+    exposure[code[inside], column[inside]] = np.clip(shares["in_stock"].to_numpy(dtype=np.float64)[inside], 0.0, 1.0)
+    return DemandPanel(panel.items, panel.periods, panel.freq, panel.as_of, panel.demand, exposure)
+
+
+def build_panel(
+    records: pd.DataFrame,
+    items: pd.DataFrame,
+    *,
+    freq: str,
+    as_of: pd.Timestamp,
+    exposure_days: NDArray[np.float64] | None = None,
+    first_day: pd.Timestamp | None = None,
+) -> DemandPanel:
+    """Panel of demand records (sku, location, date, quantity) for the given items.
+
+    `exposure_days` is the daily in-stock share from `first_day` on, shape (n_items, n_days), as `stock_exposure` gives
+    it; without it every period counts as in stock.
+    """
+    check_freq(freq)
+    ends = as_of if records.empty else max(as_of, records["date"].max())
+    first = as_of if records.empty else min(records["date"].min(), as_of)
+    starts = pd.DatetimeIndex(pd.date_range(period_start(pd.DatetimeIndex([first]), freq)[0], ends, freq=freq))
+    periods = starts[period_end(starts, freq) <= as_of]
+    if not len(periods):
+        raise NotEnoughHistory(
+            f"no complete period ({freq}) of sales lies at or before {as_of:%Y-%m-%d}; choose a finer freq or a later"
+            " as_of"
+        )
+    demand = np.zeros((len(items), len(periods)))
+    code, column, inside = _cells(records, items, periods, freq)
+    flat = code[inside] * len(periods) + column[inside]
+    weights = records["quantity"].to_numpy(dtype=np.float64)[inside]
+    demand += np.bincount(flat, weights=weights, minlength=demand.size).reshape(demand.shape)
+    exposure = np.ones_like(demand)
+    if exposure_days is not None and first_day is not None:
+        exposure = _exposure_periods(exposure_days, first_day, periods, freq)
+    return DemandPanel(items.reset_index(drop=True), periods, freq, as_of, demand, exposure)
+
+
+def stock_levels(
+    shipments: pd.DataFrame,
+    receipts: pd.DataFrame,
+    inventory: pd.DataFrame,
+    items: pd.DataFrame,
+    days: pd.DatetimeIndex,
+) -> NDArray[np.float32]:
+    """On hand at the end of each day, walked from the inventory snapshots by shipments and receipts.
+
+    Each day takes the latest snapshot at or before it and walks forward; days before the first snapshot are walked
+    back. Frames: shipments and receipts with sku, location, date, quantity; inventory with sku, location, date,
+    on_hand. Returns shape (n_items, n_days); NaN for items without a snapshot.
+    """
+    net = _daily(receipts, "quantity", items, days)
+    net -= _daily(shipments, "quantity", items, days)
+    walked = np.cumsum(net, axis=1, dtype=np.float64)
+    code, column, inside = _cells(inventory, items, days, "D")
+    offset = np.full(walked.shape, np.nan)
+    counted = inventory["on_hand"].to_numpy(dtype=np.float64)[inside]
+    order = np.argsort(code[inside] * len(days) + column[inside], kind="stable")
+    cells = (code[inside][order], column[inside][order])
+    # Several rows of one item and day (locations already summed upstream) leave the last one standing.
+    offset[cells] = counted[order] - walked[cells]
+    return (walked + _fill_both_ways(offset)).astype(np.float32)
+
+
+def stock_exposure(
+    levels: NDArray[np.float32], received: NDArray[np.float32], shipped: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Daily in-stock share from end-of-day levels, receipts and shipments, all (n_items, n_days).
+
+    0 where the day began empty and nothing came in; `RAN_OUT` where the day ended empty after a start with stock; a
+    shipment proves that there was stock. Items without a snapshot count as in stock.
+    """
+    before = np.concatenate([levels[:, :1] - received[:, :1] + shipped[:, :1], levels[:, :-1]], axis=1)
+    empty_start = (before <= 0) & (received <= 0) & (shipped <= 0)
+    exposure = np.where(empty_start, 0.0, np.where(levels <= 0, RAN_OUT, 1.0))
+    exposure[np.isnan(levels)] = 1.0
+    return exposure
+
+
+def daily_matrix(frame: pd.DataFrame, items: pd.DataFrame, days: pd.DatetimeIndex) -> NDArray[np.float32]:
+    """Quantities per item and day, shape (n_items, n_days), from sku, location, date, quantity."""
+    return _daily(frame, "quantity", items, days)
+
+
+def item_codes(frame: pd.DataFrame, items: pd.DataFrame) -> NDArray[np.int64]:
+    """Row of each (sku, location) in `items`, -1 where it is not there."""
+    if not len(frame):
+        return np.empty(0, dtype=np.int64)
+    sku_code, sku_names = pd.factorize(frame["sku"])
+    location_code, location_names = pd.factorize(frame["location"].fillna(""))
+    n_locations = max(len(location_names), 1)
+    pair = sku_code.astype(np.int64) * n_locations + location_code
+    pairs, inverse = np.unique(pair, return_inverse=True)
+    known = pd.MultiIndex.from_arrays([items["sku"].astype(str), items["location"].astype(str)])
+    skus = pd.Index(sku_names).astype(str).to_numpy()
+    places = pd.Index(location_names).astype(str).to_numpy()
+    wanted = pd.MultiIndex.from_arrays([skus[pairs // n_locations], places[pairs % n_locations]])
+    codes = np.asarray(known.get_indexer(wanted), dtype=np.int64)[inverse]
+    return np.where(sku_code < 0, -1, codes)
+
+
+def _daily(frame: pd.DataFrame, column: str, items: pd.DataFrame, days: pd.DatetimeIndex) -> NDArray[np.float32]:
+    code, day, inside = _cells(frame, items, days, "D")
+    size = len(items) * len(days)
+    flat = code[inside] * len(days) + day[inside]
+    values = frame[column].to_numpy(dtype=np.float64)[inside]
+    return np.bincount(flat, weights=values, minlength=size).astype(np.float32).reshape(len(items), len(days))
+
+
+def _cells(
+    frame: pd.DataFrame, items: pd.DataFrame, periods: pd.DatetimeIndex, freq: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+    code = item_codes(frame, items)
+    dates = pd.DatetimeIndex(frame["date"])
+    days = dates.to_numpy().astype("datetime64[D]")
+    first = periods[0].to_datetime64().astype("datetime64[D]")
+    if freq == "MS":
+        column = (days.astype("datetime64[M]") - first.astype("datetime64[M]")).astype(np.int64)
+    else:
+        step = 1 if freq == "D" else 7
+        column = (days - first).astype(np.int64) // step
+    known = ~np.isnat(days)
+    return code, column, known & (code >= 0) & (column >= 0) & (column < len(periods))
+
+
+def _exposure_periods(
+    exposure_days: NDArray[np.float64], first_day: pd.Timestamp, periods: pd.DatetimeIndex, freq: str
+) -> NDArray[np.float64]:
+    n_items, n_days = exposure_days.shape
+    days = pd.date_range(first_day, periods=n_days, freq="D")
+    if freq == "D":
+        exposure = np.ones((n_items, len(periods)))
+        at = periods.get_indexer(days)
+        exposure[:, at[at >= 0]] = exposure_days[:, at >= 0]
+        return exposure
+    # A day that ran out counts half on a coarser clock; days without a record count as in stock.
+    share = np.where(exposure_days == RAN_OUT, 0.5, exposure_days)
+    at = periods.get_indexer(period_start(days, freq))
+    missing = np.zeros((n_items, len(periods)))
+    edges = np.flatnonzero(np.r_[True, np.diff(at) != 0])
+    sums = np.add.reduceat(1.0 - share, edges, axis=1)
+    inside = at[edges] >= 0
+    missing[:, at[edges][inside]] = sums[:, inside]
+    length = np.asarray((period_end(periods, freq) - periods).days, dtype=np.float64) + 1.0
+    return 1.0 - missing / length
+
+
+def _fill_both_ways(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Carry known values forward along the days, then the first one back."""
+    known = ~np.isnan(values)
+    n_days = values.shape[1]
+    last = np.maximum.accumulate(np.where(known, np.arange(n_days), -1), axis=1)
+    first = np.where(known.any(axis=1), known.argmax(axis=1), 0)
+    return np.asarray(np.take_along_axis(values, np.where(last >= 0, last, first[:, None]), axis=1))
+
+
+def _long(frame: pd.DataFrame, name: str, value: str) -> pd.DataFrame:
+    missing = [c for c in ("sku", "date", value) if c not in frame.columns]
+    if missing:
+        raise InvalidTables(
+            [
+                {
+                    "table": name,
+                    "column": c,
+                    "problem": "needed column is missing",
+                    "found": ", ".join(map(str, frame.columns)),
+                    "what_to_do": f"rename the column that holds it to {c!r}",
+                }
+                for c in missing
+            ]
+        )
+    location = frame["location"].fillna("").astype(str) if "location" in frame else ""
+    dates = pd.to_datetime(frame["date"])
+    sku = frame["sku"] if isinstance(frame["sku"].dtype, pd.CategoricalDtype) else frame["sku"].astype(str)
+    long = pd.DataFrame({"sku": sku, "location": location, "date": dates, value: frame[value].astype(float)})
+    failures = [
+        {
+            "table": name,
+            "column": c,
+            "problem": f"{int(long[c].isna().sum())} values are missing",
+            "found": f"first in row {int(np.flatnonzero(long[c].isna().to_numpy())[0]) + 1}",
+            "what_to_do": "drop or complete these rows",
+        }
+        for c in ("sku", "date", value)
+        if bool(long[c].isna().any())
+    ]
+    if failures:
+        raise InvalidTables(failures)
+    return long

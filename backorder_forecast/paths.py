@@ -1,0 +1,218 @@
+"""Sample paths: the brick that demand, receipts and stock share.
+
+Logically an array (n_items, n_paths, n_periods); held as item keys and a sampler that draws the values of a bucket of
+items on request and drops them after use. Streams are keyed by item, so a redraw is identical and buckets do not
+matter. Quantiles are order statistics (the smallest value reached by at least that share of the paths), so that
+integer demand has integer quantiles.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.errors import InvalidSettings
+
+Sampler = Callable[[int, int], NDArray[np.float64]]
+_COUNTED = 2048
+
+
+@dataclass(frozen=True, eq=False)
+class SamplePaths:
+    """Paths of one quantity for many items, drawn bucket by bucket.
+
+    Attributes
+    ----------
+    items
+        Frame with columns sku, location; one row per item.
+    dates
+        First day of each period, length n_periods.
+    n_paths
+        Paths per item.
+    sampler
+        Function (start, stop) -> float array (stop - start, n_paths, n_periods), identical at every call.
+    bucket_size
+        Items drawn at once.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> values = np.arange(10.0).reshape(1, 5, 2)
+    >>> paths = SamplePaths.from_array(values, ["A"], pd.date_range("2024-01-01", periods=2))
+    >>> paths.quantiles([0.5]).to_dict("list")[0.5]
+    [4.0, 5.0]
+    >>> paths.cumulative().mean().to_dict("list")["mean"]
+    [4.0, 9.0]
+    """
+
+    items: pd.DataFrame
+    dates: pd.DatetimeIndex
+    n_paths: int
+    sampler: Sampler
+    bucket_size: int = 128
+
+    @classmethod
+    def from_array(
+        cls, values: NDArray[np.float64], items: pd.DataFrame | Sequence[str], dates: pd.DatetimeIndex
+    ) -> SamplePaths:
+        """Wrap an array (n_items, n_paths, n_periods) as it is."""
+        array = np.asarray(values, dtype=np.float64)
+        frame = _item_frame(items)
+        index = pd.DatetimeIndex(dates)
+        if array.ndim != 3 or array.shape[0] != len(frame) or array.shape[2] != len(index):
+            raise InvalidSettings(
+                f"paths have the shape (n_items, n_paths, n_periods) = ({len(frame)}, any, {len(index)}), got"
+                f" {array.shape}"
+            )
+        return cls(frame, index, array.shape[1], lambda start, stop: array[start:stop])
+
+    @property
+    def n_items(self) -> int:
+        """Items that have paths."""
+        return len(self.items)
+
+    def draw(self, start: int = 0, stop: int | None = None) -> NDArray[np.float64]:
+        """Values of the items start..stop, shape (stop - start, n_paths, n_periods)."""
+        return self.sampler(start, self.n_items if stop is None else min(stop, self.n_items))
+
+    def buckets(self) -> Iterator[tuple[int, int]]:
+        """Bounds of the item buckets, in order."""
+        for start in range(0, self.n_items, self.bucket_size):
+            yield start, min(start + self.bucket_size, self.n_items)
+
+    def cumulative(self) -> SamplePaths:
+        """Paths of the running sum over the periods."""
+        return SamplePaths(
+            self.items,
+            self.dates,
+            self.n_paths,
+            lambda start, stop: np.cumsum(self.sampler(start, stop), axis=2),
+            self.bucket_size,
+        )
+
+    def select(self, rows: Sequence[int] | NDArray[np.int64]) -> SamplePaths:
+        """The same paths of some items only, in the given order."""
+        codes = np.asarray(rows, dtype=np.int64)
+
+        def sampler(start: int, stop: int) -> NDArray[np.float64]:
+            return np.concatenate([self.sampler(int(i), int(i) + 1) for i in codes[start:stop]])
+
+        frame = self.items.iloc[codes].reset_index(drop=True)
+        return SamplePaths(frame, self.dates, self.n_paths, sampler, self.bucket_size)
+
+    def quantiles(self, levels: Sequence[float]) -> pd.DataFrame:
+        """Quantiles per item and period: columns sku, location, date and one float column per level."""
+        checked = check_levels(levels)
+        blocks = [path_quantiles(self.draw(a, b), checked) for a, b in self.buckets()]
+        values = np.concatenate(blocks).reshape(-1, len(checked)) if blocks else np.empty((0, len(checked)))
+        return self._frame({level: values[:, k] for k, level in enumerate(checked)})
+
+    def mean(self) -> pd.DataFrame:
+        """Mean over the paths per item and period: columns sku, location, date, mean."""
+        blocks = [self.draw(a, b).mean(axis=1) for a, b in self.buckets()]
+        return self._frame({"mean": np.concatenate(blocks).ravel() if blocks else np.empty(0)})
+
+    def probability(self, threshold: float | pd.Series) -> pd.DataFrame:
+        """P(value > threshold) per item and period: columns sku, location, date, probability.
+
+        `threshold` is one number, or a Series with one number per item, in item order or indexed by sku.
+        """
+        limits = self._per_item(threshold)
+        blocks = [(self.draw(a, b) > limits[a:b, None, None]).mean(axis=1) for a, b in self.buckets()]
+        return self._frame({"probability": np.concatenate(blocks).ravel() if blocks else np.empty(0)})
+
+    def _per_item(self, value: float | pd.Series) -> NDArray[np.float64]:
+        if not isinstance(value, pd.Series):
+            return np.full(self.n_items, float(value))
+        skus = self.items["sku"]
+        if not skus.duplicated().any() and set(skus) <= set(value.index):
+            value = value.reindex(skus)
+        if len(value) != self.n_items or bool(value.isna().any()):
+            raise InvalidSettings(f"one threshold per item is needed: {self.n_items} items, got {len(value)} values")
+        return value.to_numpy(dtype=np.float64)
+
+    def _frame(self, columns: dict[float, NDArray[np.float64]] | dict[str, NDArray[np.float64]]) -> pd.DataFrame:
+        n_periods = len(self.dates)
+        rows = np.repeat(np.arange(self.n_items), n_periods)
+        frame = self.items.iloc[rows].reset_index(drop=True)
+        frame["date"] = np.tile(self.dates.to_numpy(), self.n_items)
+        return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
+
+
+def check_levels(levels: Sequence[float]) -> list[float]:
+    """Quantile levels as floats strictly between 0 and 1, or an error."""
+    checked = [float(level) for level in levels]
+    bad = [level for level in checked if not 0.0 < level < 1.0]
+    if bad or not checked:
+        raise InvalidSettings(f"quantile levels lie strictly between 0 and 1, got {bad or list(levels)}")
+    return checked
+
+
+def path_quantiles(values: NDArray[np.float64], levels: Sequence[float]) -> NDArray[np.float64]:
+    """Order-statistic quantiles over the path axis: (n_items, n_paths, n_periods) -> (n_items, n_periods, n_levels).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> path_quantiles(np.array([[[3.0], [1.0], [2.0], [4.0]]]), [0.5, 0.9]).tolist()
+    [[[2.0, 4.0]]]
+    """
+    n_paths = values.shape[1]
+    # The small slack keeps 0.9 * 10 from becoming rank 10 through rounding.
+    ranks = np.array([min(max(math.ceil(q * n_paths - 1e-9), 1), n_paths) - 1 for q in levels], dtype=np.int64)
+    return np.asarray(_path_quantiles(np.ascontiguousarray(values), ranks))
+
+
+@nb.njit(cache=True, nogil=True)
+def _path_quantiles(values: NDArray[np.float64], ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    n_items, n_paths, n_periods = values.shape
+    out = np.empty((n_items, n_periods, ranks.size))
+    column = np.empty(n_paths)
+    counts = np.zeros(_COUNTED, dtype=np.int64)
+    for i in range(n_items):
+        for t in range(n_periods):
+            top = 0.0
+            countable = True
+            for p in range(n_paths):
+                x = values[i, p, t]
+                column[p] = x
+                if x < 0.0 or x >= _COUNTED or x != math.floor(x):
+                    countable = False
+                elif x > top:
+                    top = x
+            if not countable:
+                column.sort()
+                for k in range(ranks.size):
+                    out[i, t, k] = column[ranks[k]]
+                continue
+            # Counting beats sorting for the small integers that most demand is.
+            size = int(top) + 1
+            for p in range(n_paths):
+                counts[int(column[p])] += 1
+            for k in range(ranks.size):
+                seen = 0
+                x_int = 0
+                while x_int < size:
+                    seen += counts[x_int]
+                    if seen > ranks[k]:
+                        break
+                    x_int += 1
+                out[i, t, k] = float(x_int)
+            for c in range(size):
+                counts[c] = 0
+    return out
+
+
+def _item_frame(items: pd.DataFrame | Sequence[str]) -> pd.DataFrame:
+    if isinstance(items, pd.DataFrame):
+        frame = items.reset_index(drop=True)
+        if "location" not in frame:
+            frame = frame.assign(location="")
+        return frame[["sku", "location"]].astype(str)
+    return pd.DataFrame({"sku": list(items), "location": ""}).astype(str)

@@ -1,0 +1,99 @@
+"""The main job: tables in, a plan out. One line per stage; each stage is the module of its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from backorder_forecast.answers import assemble, item_picture, with_answers
+from backorder_forecast.engine import bucket_bounds, map_buckets
+from backorder_forecast.fitting import fit_world
+from backorder_forecast.mapping import mapping_text
+from backorder_forecast.result import Plan
+from backorder_forecast.settings import Settings
+from backorder_forecast.simulation import BucketResult, simulate
+
+if TYPE_CHECKING:
+    from backorder_forecast.plots import ItemPicture
+    from backorder_forecast.scenario import Scenario
+    from backorder_forecast.tables import Tables
+
+Progress = Callable[[str, float], None]
+
+
+def make_plan(
+    tables: Tables,
+    settings: Settings | None = None,
+    *,
+    scenario: Scenario | None = None,
+    progress: Progress | None = None,
+) -> Plan:
+    """What runs out, when backorders fill, what wait to accept, what to order.
+
+    Parameters
+    ----------
+    tables
+        From `read_tables`.
+    settings
+        Choices and assumptions; the defaults of `Settings` where not given.
+    scenario
+        Changes to try on the same random numbers.
+    progress
+        Called with a stage and the share of it that is done.
+
+    Returns
+    -------
+    Plan
+        Frames, `summary()`, `plot(sku)`, `to_html`, `to_excel`, `to_folder`.
+
+    Raises
+    ------
+    NotEnoughHistory
+        If no complete period of sales lies at or before `as_of`.
+    """
+    settings = settings or Settings()
+    report = progress or _silent
+    timings = _Timings(report)
+    fitted = fit_world(tables, settings, scenario=scenario, lap=timings.lap)
+    bounds = bucket_bounds(len(fitted.world.facts), settings.bucket_size)
+    run = partial(simulate, fitted.world, stock_known=tables.has("inventory"))
+    results = map_buckets(run, bounds, workers=settings.workers, progress=partial(report, "simulation"))
+    timings.lap("simulation")
+    frames = assemble(fitted, results)
+    timings.lap("frames")
+
+    def picture(sku: str, location: str) -> ItemPicture:
+        return with_answers(item_picture(fitted, sku, location), frames)
+
+    return Plan(
+        frames=frames, settings=settings, as_of=tables.as_of, freq=fitted.history.panel.freq,
+        mapping_text=mapping_text(tables), notes=fitted.notes, pictures=picture,
+        timings=timings.seconds | _summed(results),
+    )  # fmt: skip
+
+
+def _summed(results: list[BucketResult]) -> dict[str, float]:
+    """Seconds inside the buckets by stage, over all workers."""
+    stages = dict.fromkeys(stage for result in results for stage in result.seconds)
+    return {f"bucket_{stage}": sum(r.seconds.get(stage, 0.0) for r in results) for stage in stages}
+
+
+def _silent(stage: str, share: float) -> None:
+    """Progress that nobody watches."""
+
+
+class _Timings:
+    """Seconds by stage."""
+
+    def __init__(self, report: Progress) -> None:
+        self.seconds: dict[str, float] = {}
+        self._report = report
+        self._last = perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.seconds[stage] = now - self._last
+        self._last = now
+        self._report(stage, 1.0)

@@ -1,0 +1,244 @@
+"""Stock on simulated paths, and what can be read off it: when demand goes unmet, by how much, what could prevent it.
+
+In each period receipts come first, then waiting orders are filled, then new demand; levels are end of period. Two
+events differ and both are reported: `unmet` (demand exceeds what is there) and `zero` (stock reaches 0). The start
+level is on hand, less reserved and held stock, less what customers already wait for. No further orders are assumed:
+the projection says what happens if nothing is done. What unmet demand does (wait, be lost, or part of each) is
+`Settings.unmet`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.clock import Clock
+from backorder_forecast.settings import UNMET, Settings
+
+NEVER = np.int32(2**31 - 1)
+"""Period or day number of what does not happen on the simulated paths."""
+_POSITION = ("sku", "location", "on_hand", "on_order", "backordered")
+HORIZONS = (7, 14, 30)
+"""Days ahead for which P(stockout) is reported beside the horizon."""
+
+
+@dataclass(frozen=True, eq=False)
+class StockPaths:
+    """First passage of projected stock, arrays (n_items, n_paths).
+
+    `first_unmet` and `first_zero` are period numbers (from 0) or `NEVER`; `short_units` is unmet demand within the
+    horizon.
+    """
+
+    first_unmet: NDArray[np.int32]
+    first_zero: NDArray[np.int32]
+    short_units: NDArray[np.float64]
+
+
+def project_stock(
+    start: NDArray[np.float64],
+    demand: NDArray[np.float64],
+    receipts: NDArray[np.float64],
+    *,
+    unmet: str = "backorder",
+    wait_share: NDArray[np.float64] | None = None,
+    n_periods: NDArray[np.int64] | None = None,
+    horizon_periods: int | None = None,
+) -> StockPaths:
+    """Walk stock along sample paths.
+
+    Parameters
+    ----------
+    start
+        Usable stock less units waiting, shape (n_items,).
+    demand, receipts
+        Units per item, path and period, shape (n_items, n_paths, n_periods).
+    unmet
+        backorder, lost or partial.
+    wait_share
+        For partial: share of unmet demand that waits, shape (n_items,).
+    n_periods
+        Periods to walk per item; all by default.
+    horizon_periods
+        Periods over which short units are summed; all by default.
+
+    Returns
+    -------
+    StockPaths
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> demand = np.array([[[2.0, 2.0, 2.0]]])
+    >>> paths = project_stock(np.array([3.0]), demand, np.zeros_like(demand))
+    >>> int(paths.first_unmet[0, 0]), int(paths.first_zero[0, 0]), float(paths.short_units[0, 0])
+    (1, 1, 3.0)
+    """
+    n_items, _, total = demand.shape
+    walk = np.full(n_items, total) if n_periods is None else n_periods
+    share = np.full(n_items, 0.5) if wait_share is None else wait_share
+    # One number says all three: the share of unmet demand that joins the queue.
+    joins = {"backorder": np.ones(n_items), "lost": np.zeros(n_items), "partial": share}[unmet]
+    horizon = total if horizon_periods is None else horizon_periods
+    return StockPaths(*_walk(start, demand, receipts, joins, walk.astype(np.int64), horizon))
+
+
+def stock_quantiles(
+    start: float, demand: NDArray[np.float64], receipts: NDArray[np.float64], joins: float, levels: list[float]
+) -> NDArray[np.float64]:
+    """Quantiles of one item's projected level: demand, receipts (n_paths, n_periods) -> (n_periods, n_levels)."""
+    level = np.full(demand.shape[0], float(start))
+    out = np.empty((demand.shape[1], len(levels)))
+    for t in range(demand.shape[1]):
+        level = level + receipts[:, t]
+        missed = np.maximum(demand[:, t] - np.maximum(level, 0.0), 0.0)
+        level = level - demand[:, t] + (1.0 - joins) * missed
+        out[t] = np.quantile(level, levels, method="inverted_cdf")
+    return out
+
+
+def stockout_frame(
+    items: pd.DataFrame,
+    stock: StockPaths,
+    clock: Clock,
+    lead_days: NDArray[np.int32],
+    settings: Settings,
+) -> pd.DataFrame:
+    """Probabilities, dates and what an order placed now could still prevent, one row per item in item order.
+
+    Parameters
+    ----------
+    items
+        Columns sku, location, on_hand, on_order, backordered, start (usable less waiting), mean_daily, price,
+        review_days.
+    stock
+        From `project_stock` on the same items.
+    clock
+        Periods ahead.
+    lead_days
+        Days until an order placed at the end of `as_of` arrives, shape (n_items, n_paths).
+    settings
+        `horizon_days`, `service_level` and the flag thresholds.
+
+    Returns
+    -------
+    DataFrame
+        sku, location, on_hand, on_order, backordered, days_of_cover, p_stockout, p_stockout_7, p_stockout_14,
+        p_stockout_30, stockout_date_0.1, stockout_date_0.5, stockout_date_0.9, expected_short_units, revenue_at_risk,
+        order_by_date, p_zero, already_out, avoidable, flag, p_unmet_before_arrival.
+    """
+    out_now = ((items["start"] < 0) | ((items["start"] <= 0) & (items["mean_daily"] > 0))).to_numpy(dtype=bool)
+    end_days = clock.end_days
+    horizon = min(int(np.searchsorted(end_days, settings.horizon_days, side="left")) + 1, clock.n_periods)
+    unmet_day = _days(stock.first_unmet, end_days)
+    zero_day = _days(stock.first_zero, end_days)
+    last = int(end_days[horizon - 1])
+    columns: dict[str, Any] = {c: items[c].to_numpy() for c in _POSITION}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cover = np.maximum(items["start"].to_numpy(), 0.0) / items["mean_daily"].to_numpy()
+    columns["days_of_cover"] = np.where(items["mean_daily"].to_numpy() > 0, cover, np.nan)
+    columns["p_stockout"] = np.where(out_now, 1.0, (unmet_day <= last).mean(axis=1))
+    for days in HORIZONS:
+        known = clock.freq == "D" and days <= last
+        chance = (unmet_day <= days).mean(axis=1) if known else np.full(len(items), np.nan)
+        columns[f"p_stockout_{days}"] = np.where(out_now & known, 1.0, chance)
+    for level in (0.1, 0.5, 0.9):
+        day = np.where(out_now, 0.0, _first_day(np.where(unmet_day <= last, unmet_day, NEVER), level))
+        columns[f"stockout_date_{level}"] = clock.dates(day)
+    short = stock.short_units.mean(axis=1)
+    columns["expected_short_units"] = short
+    columns["revenue_at_risk"] = short * items["price"].to_numpy(dtype=np.float64)
+    opens = np.maximum((clock.starts - clock.as_of).days.to_numpy(), 1)
+    deadline = _days(stock.first_unmet, opens.astype(np.int64), beyond=int(end_days[-1]) + 1)
+    slack = np.where(out_now[:, None], 0, deadline) - lead_days.astype(np.int64)
+    order_by = _order_by_day(slack, items["review_days"].to_numpy(dtype=np.int64), settings.service_level)
+    columns["order_by_date"] = clock.dates(order_by)
+    columns["p_zero"] = np.where(items["start"].to_numpy() <= 0, 1.0, (zero_day <= last).mean(axis=1))
+    columns["already_out"] = out_now
+    columns["avoidable"] = order_by >= 0
+    missed = np.where(out_now, 1.0, (slack < 0).mean(axis=1))
+    due = (order_by < items["review_days"].to_numpy()) & (
+        np.asarray(columns["p_stockout"]) >= settings.watch_probability
+    )
+    columns["flag"] = np.select(
+        [
+            missed >= settings.critical_probability,
+            missed >= settings.warning_probability,
+            (missed >= settings.watch_probability) | due,
+        ],
+        ["critical", "warning", "watch"],
+        "ok",
+    )
+    columns["p_unmet_before_arrival"] = missed
+    return pd.DataFrame(columns)
+
+
+def join_share(settings: Settings, product_type: pd.Series) -> NDArray[np.float64]:
+    """Share of unmet demand that waits, per item: 1, 0, or one minus the share that never waits of its product type."""
+    if settings.unmet == UNMET[0]:
+        return np.ones(len(product_type))
+    if settings.unmet == UNMET[1]:
+        return np.zeros(len(product_type))
+    priors = {name: 1.0 - balk for name, (balk, _) in settings.patience_priors.items()}
+    shares = product_type.map(priors).astype(float).fillna(priors["standard"])
+    return np.asarray(shares.to_numpy(dtype=np.float64))
+
+
+def _days(periods: NDArray[np.int32], days: NDArray[np.int64], *, beyond: int = int(NEVER)) -> NDArray[np.int64]:
+    table = np.append(days, beyond)
+    return np.asarray(table[np.minimum(periods, len(days))])
+
+
+def _first_day(days: NDArray[np.int64], level: float) -> NDArray[np.float64]:
+    """Smallest day by which at least a share `level` of the paths has passed; NaN where fewer ever do."""
+    rank = min(max(int(np.ceil(level * days.shape[1] - 1e-9)), 1), days.shape[1]) - 1
+    day = np.partition(days, rank, axis=1)[:, rank]
+    return np.where(day == NEVER, np.nan, day.astype(np.float64))
+
+
+def _order_by_day(
+    slack: NDArray[np.int64], review_days: NDArray[np.int64], service_level: float
+) -> NDArray[np.float64]:
+    """Last review day (0, review, 2 review, ...) with P(slack >= day) >= service level; NaN if not even today."""
+    n_paths = slack.shape[1]
+    rank = n_paths - min(max(int(np.ceil(service_level * n_paths - 1e-9)), 1), n_paths)
+    day = np.partition(slack, rank, axis=1)[:, rank]
+    review = np.maximum(review_days, 1)
+    return np.where(day >= 0, (day // review) * review, np.nan)
+
+
+@nb.njit(cache=True, nogil=True)
+def _walk(start, demand, receipts, joins, n_periods, horizon):  # type: ignore[no-untyped-def]
+    n_items, n_paths, _ = demand.shape
+    first_unmet = np.full((n_items, n_paths), NEVER, dtype=np.int32)
+    first_zero = np.full((n_items, n_paths), NEVER, dtype=np.int32)
+    short_units = np.zeros((n_items, n_paths))
+    for i in range(n_items):
+        for p in range(n_paths):
+            level = start[i]
+            unmet_at = NEVER
+            zero_at = NEVER
+            short = 0.0
+            for t in range(n_periods[i]):
+                level += receipts[i, p, t]
+                wanted = demand[i, p, t]
+                missed = wanted - max(level, 0.0)
+                if missed > 0.0:
+                    if unmet_at == NEVER:
+                        unmet_at = np.int32(t)
+                    if t < horizon:
+                        short += missed
+                    level -= wanted - (1.0 - joins[i]) * missed
+                else:
+                    level -= wanted
+                if level <= 0.0 and zero_at == NEVER:
+                    zero_at = np.int32(t)
+            first_unmet[i, p] = unmet_at
+            first_zero[i, p] = zero_at
+            short_units[i, p] = short
+    return first_unmet, first_zero, short_units

@@ -1,0 +1,221 @@
+"""Receipts: open order lines, the days on which they arrive on every path, and receipts by period.
+
+An open line has been open for `age_days`; its arrival is drawn from the law of its supplier and item, given that age
+(`leadtimes.py`). Orders are drawn one by one and may cross. Day numbers count from `as_of`, day 1 is the day after it;
+`NEVER` = 2**31 - 1 means not within the laws' reach: compare with it before adding to it. Each line has its own
+stream, keyed by its item and its place among the item's lines, one number per path: the first paths stay the same when
+more are drawn, and no result depends on the bucket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast import streams
+from backorder_forecast.lead_laws import NEVER, FloatArray, IntArray, first_day
+from backorder_forecast.leadtimes import LeadTimes
+from backorder_forecast.order_lines import SET_ASIDE_COLUMNS, TABLE, order_lines, text_of
+
+__all__ = ["NEVER", "OpenLines", "draw_arrival_days", "draw_lead_days", "open_order_lines", "receipt_paths"]
+
+_KEYS = ("supplier", "sku", "location")
+_LINE_STEP = np.uint64(0xA0761D6478BD642F)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenLines:
+    """Purchase order lines that are still to come.
+
+    Attributes
+    ----------
+    frame
+        One row per open line, sorted by item, order_date, po_id, quantity: item (code), po_id, supplier, sku,
+        location, order_date, promised_date (what the supplier names now), quantity (still open), age_days.
+    item_start
+        Rows item_start[i] ... item_start[i + 1] - 1 are the lines of item i, shape (n_items + 1,).
+    set_aside
+        What is not on order for a reason: table, row (empty for a whole line), column, reason, found.
+    """
+
+    frame: pd.DataFrame
+    item_start: IntArray
+    set_aside: pd.DataFrame
+
+    def __repr__(self) -> str:
+        return (
+            f"OpenLines({len(self.frame)} lines of {len(self.item_start) - 1} items, {len(self.set_aside)} set aside)"
+        )
+
+
+def open_order_lines(purchase_orders: pd.DataFrame, items: pd.DataFrame, *, as_of: str | pd.Timestamp) -> OpenLines:
+    """What is on order at the end of `as_of`: ordered less received, not cancelled.
+
+    Parameters
+    ----------
+    purchase_orders
+        As for `fit_lead_times`, with sku and quantity_ordered; lines without them are set aside.
+    items
+        Frame with sku and location; the row is the item code.
+    as_of
+        Last known day; later receipts and cancellations have not happened.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"po_id": ["7", "7"], "supplier": "ACME", "sku": "A", "order_date": "2024-01-01",
+    ...     "quantity_ordered": 10, "quantity_received": [4, 3], "received_date": ["2024-01-08", "2024-02-01"]})
+    >>> items = pd.DataFrame({"sku": ["A"], "location": [""]})
+    >>> open_order_lines(orders, items, as_of="2024-01-31").frame[["item", "quantity", "age_days"]].values.tolist()
+    [[0.0, 6.0, 30.0]]
+    """
+    found = order_lines(purchase_orders, as_of=as_of)
+    lines = found.lines[found.lines["open_share"] > 0].reset_index(drop=True)
+    known = pd.MultiIndex.from_arrays([text_of(items, "sku"), text_of(items, "location")])
+    code = known.get_indexer(pd.MultiIndex.from_arrays([lines["sku"], lines["location"]]))
+    lines.insert(0, "item", code.astype(np.int64))
+    lines["quantity"] = lines["quantity_ordered"] - lines["quantity_received"]
+    lines["age_days"] = (found.as_of - lines["order_date"]).dt.days.astype(np.int64)
+    no_sku = (lines["sku"] == "").to_numpy()
+    no_item, no_quantity = ~no_sku & (code < 0), (code >= 0) & lines["quantity_ordered"].isna().to_numpy()
+    reasons = (("sku", "open line without a sku", no_sku), ("sku", "open line of an unknown item", no_item),
+               ("quantity_ordered", "open line without an ordered quantity", no_quantity))  # fmt: skip
+    parts = [found.set_aside, *(_aside(lines[wrong], column, reason) for column, reason, wrong in reasons)]
+    columns = ["item", "po_id", *_KEYS, "order_date", "promised_date", "quantity", "age_days"]
+    frame = lines.loc[~(no_sku | no_item | no_quantity), columns]
+    frame = frame.sort_values(["item", "order_date", "po_id", "quantity", "supplier"], kind="stable", ignore_index=True)
+    start = np.searchsorted(frame["item"].to_numpy(), np.arange(len(items) + 1)).astype(np.int64)
+    set_aside = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
+    return OpenLines(frame, start, set_aside[list(SET_ASIDE_COLUMNS)])
+
+
+def draw_arrival_days(
+    lines: OpenLines, lead: LeadTimes, keys: NDArray[np.uint64], start: int, stop: int, n_paths: int
+) -> NDArray[np.int32]:
+    """Days on which the open lines of items start ... stop - 1 arrive, on every path.
+
+    Parameters
+    ----------
+    lines, lead
+        Open lines, and the laws; each line draws from P(L <= age + t | L > age).
+    keys
+        Stream keys of all items for the purpose RECEIPTS, shape (n_items,).
+    start, stop, n_paths
+        The bucket of items, and how many paths.
+
+    Returns
+    -------
+    int32 array (n_lines of the bucket, n_paths): day numbers >= 1, or NEVER.
+    """
+    first, last = int(lines.item_start[start]), int(lines.item_start[stop])
+    bucket = lines.frame.iloc[first:last]
+    item = bucket["item"].to_numpy(dtype=np.int64)
+    place = np.arange(first, last) - lines.item_start[item]
+    line_keys = _line_keys(keys[item], place)
+    ages = bucket["age_days"].to_numpy(dtype=np.int64)
+    return np.asarray(_draw(lead.cdf, lead.tail, lead.law_rows(bucket), ages, line_keys, n_paths), dtype=np.int32)
+
+
+def receipt_paths(
+    arrival_days: NDArray[np.int32],
+    quantity: FloatArray,
+    line_item: IntArray,
+    n_items: int,
+    usable_periods: IntArray,
+    n_periods: int,
+) -> FloatArray:
+    """Receipts by period: each line's quantity in the first period in which it is usable.
+
+    Parameters
+    ----------
+    arrival_days, quantity, line_item
+        Day numbers (n_lines, n_paths), open quantities and 0-based items of the bucket (n_lines,).
+    n_items
+        Items of the bucket.
+    usable_periods, n_periods
+        `Clock.usable_periods()` and the number of periods; later arrivals are left out.
+
+    Returns
+    -------
+    Array (n_items, n_paths, n_periods).
+
+    Examples
+    --------
+    >>> days, quantity = np.array([[1, 3]], dtype=np.int32), np.array([5.0])
+    >>> receipt_paths(days, quantity, np.array([0]), 1, np.array([0, 0, 1, 2]), 2).tolist()
+    [[[5.0, 0.0], [0.0, 0.0]]]
+    """
+    out = np.zeros((n_items, arrival_days.shape[1], n_periods))
+    _fill(arrival_days, np.asarray(quantity, dtype=np.float64), line_item.astype(np.int64), usable_periods, out)
+    return out
+
+
+def draw_lead_days(cdf: FloatArray, rows: IntArray, keys: NDArray[np.uint64], n_paths: int) -> NDArray[np.int32]:
+    """Lead times in days of orders placed at the end of `as_of`.
+
+    Parameters
+    ----------
+    cdf, rows
+        `LeadTimes.cdf` and the law of each order, shape (n,).
+    keys
+        Stream key of each order, shape (n,).
+    n_paths
+        Draws per order.
+
+    Returns
+    -------
+    int32 array (n, n_paths): at least 1 (a same-day delivery is usable the next day), or NEVER beyond the grid.
+
+    Examples
+    --------
+    >>> cdf = np.array([[0.0, 0.0, 0.5, 1.0]])
+    >>> days = draw_lead_days(cdf, np.array([0]), np.array([7], dtype=np.uint64), 1000)
+    >>> int(days.min()), int(days.max()), bool(abs((days == 2).mean() - 0.5) < 0.06)
+    (2, 3, True)
+    """
+    # Without a tail beyond the grid what has not arrived by its end never does.
+    closed = np.ones(cdf.shape[1])
+    ages = np.full(len(rows), -1, dtype=np.int64)
+    return np.asarray(_draw(cdf, closed, rows.astype(np.int64), ages, keys, n_paths), dtype=np.int32)
+
+
+def _aside(lines: pd.DataFrame, column: str, reason: str) -> pd.DataFrame:
+    found = lines[column].astype("str").fillna("") + " on order " + lines["po_id"] + " of " + lines["supplier"]
+    return pd.DataFrame(
+        {"table": TABLE, "row": pd.NA, "column": column, "reason": reason, "found": found.to_numpy()}
+    ).astype({"row": "Int64"})
+
+
+@nb.njit(cache=True, nogil=True)
+def _line_keys(keys, place):  # type: ignore[no-untyped-def]
+    out = np.empty(len(keys), dtype=np.uint64)
+    for i in range(len(keys)):
+        out[i] = streams.splitmix(keys[i] + np.uint64(place[i] + 1) * _LINE_STEP)
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _draw(cdf, tail, rows, ages, keys, n_paths):  # type: ignore[no-untyped-def]
+    out = np.empty((len(rows), n_paths), dtype=np.int32)
+    for i in range(len(rows)):
+        age = min(ages[i], len(tail) // 2)
+        wait = max(age, 0)
+        for p in range(n_paths):
+            s0, s1 = streams.start(keys[i], p)
+            bits, s0, s1 = streams.step(s0, s1)
+            day = first_day(cdf, tail, rows[i], age, 1.0 - streams.unit(bits))
+            out[i, p] = NEVER if day == NEVER else max(day - wait, 1)
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _fill(arrival_days, quantity, line_item, usable, out):  # type: ignore[no-untyped-def]
+    n_periods = out.shape[2]
+    for i in range(arrival_days.shape[0]):
+        for p in range(arrival_days.shape[1]):
+            day = arrival_days[i, p]
+            if day < len(usable) and usable[day] < n_periods:
+                out[line_item[i], p, usable[day]] += quantity[i]

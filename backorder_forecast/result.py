@@ -1,0 +1,381 @@
+"""The plan: frames that answer the questions, what they rest on, and the ways out (figure, page, workbook, folder).
+
+`Plan` is a table of contents over free functions: frames come from the pipeline, `summary` shows them on one screen,
+`plots`, `report`, `excel` and `folder` render them. It is frozen, and its frames are handed out so that what is done to
+them does not reach the plan.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from backorder_forecast.errors import BackorderForecastError, InvalidSettings, unknown_option
+from backorder_forecast.excel import SHEET_ROWS, write_excel
+from backorder_forecast.folder import read_folder, write_folder
+from backorder_forecast.frames import FRAMES, empty_frame, format_values, missing_columns
+from backorder_forecast.plots import ItemPicture, picture_svg, plot_item
+from backorder_forecast.report import Picture, write_html
+from backorder_forecast.settings import Settings
+from backorder_forecast.summary import summarise, summary_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PERIODS = {"D": "days", "MS": "months"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan:
+    """Answers as frames; see each property for its columns, and `frames.FRAMES` for the core columns of all.
+
+    Attributes
+    ----------
+    frames
+        Output frames by name; one that is not given is empty but has its columns.
+    settings
+        Choices and assumptions behind every number.
+    as_of
+        Last known day.
+    freq
+        Period of the demand clock: D, W-MON ... W-SUN, MS.
+    mapping_text
+        How the input was understood.
+    notes
+        Sentences: what could not be computed, and which table would give it.
+    pictures
+        Function (sku, location) -> ItemPicture that draws one item's paths again; None for a plan from a folder.
+    timings
+        Seconds by stage.
+    """
+
+    frames: Mapping[str, pd.DataFrame]
+    settings: Settings
+    as_of: pd.Timestamp
+    freq: str
+    mapping_text: str = ""
+    notes: tuple[str, ...] = ()
+    pictures: Callable[[str, str], ItemPicture] | None = None
+    timings: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in self.frames:
+            lacking = missing_columns(name, self.frames[name])
+            if lacking:
+                raise BackorderForecastError(f"frame {name} lacks the column(s) {', '.join(map(str, lacking))}")
+        complete = {name: self.frames.get(name, empty_frame(name)) for name in FRAMES}
+        object.__setattr__(self, "frames", MappingProxyType(complete))
+        object.__setattr__(self, "timings", MappingProxyType(dict(self.timings)))
+        object.__setattr__(self, "notes", tuple(self.notes))
+
+    @classmethod
+    def from_folder(cls, path: str | os.PathLike[str]) -> Plan:
+        """The plan that `to_folder` wrote, without the sample paths behind its pictures."""
+        frames, manifest = read_folder(path)
+        return cls(
+            frames=frames,
+            settings=settings_from_dict(manifest["settings"]),
+            as_of=pd.Timestamp(manifest["as_of"]),
+            freq=manifest["freq"],
+            mapping_text=manifest["mapping_text"],
+            notes=tuple(manifest["notes"]),
+        )
+
+    # --- what runs out, what to order
+
+    @property
+    def stockouts(self) -> pd.DataFrame:
+        """One row per item, most urgent first: probabilities, dates, flag and cause of running out."""
+        return self._frame("stockouts")
+
+    @property
+    def reorders(self) -> pd.DataFrame:
+        """One row per item and supplier: how much to order by when, and the levels behind it."""
+        return self._frame("reorders")
+
+    @property
+    def excess(self) -> pd.DataFrame:
+        """One row per item that holds more than it needs."""
+        return self._frame("excess")
+
+    # --- those who wait
+
+    @property
+    def fill_dates(self) -> pd.DataFrame:
+        """One row per open backorder line: when it is filled, and what can be promised."""
+        return self._frame("fill_dates")
+
+    @property
+    def notices(self) -> pd.DataFrame:
+        """One row per customer and line that should be told something."""
+        return self._frame("notices")
+
+    @property
+    def backlog(self) -> pd.DataFrame:
+        """One row per date and item (empty sku: all items): open lines and units, their age and growth."""
+        return self._frame("backlog")
+
+    @property
+    def wait_cutoffs(self) -> pd.DataFrame:
+        """One row per item: the longest wait worth accepting, the decision, payment terms."""
+        return self._frame("wait_cutoffs")
+
+    @property
+    def cash_flow(self) -> pd.DataFrame:
+        """One row per date: deposits, balances, refunds, and the money that may be asked back."""
+        return self._frame("cash_flow")
+
+    # --- what it rests on
+
+    @property
+    def forecasts(self) -> pd.DataFrame:
+        """One row per item and date: mean and quantiles 0.1, 0.5, 0.9 of demand in the period that starts then."""
+        return self._frame("forecasts")
+
+    @property
+    def lead_times(self) -> pd.DataFrame:
+        """One row per supplier, and per supplier and item: the law of the lead time."""
+        return self._frame("lead_times")
+
+    @property
+    def suppliers(self) -> pd.DataFrame:
+        """One row per supplier: the scorecard."""
+        return self._frame("suppliers")
+
+    @property
+    def items(self) -> pd.DataFrame:
+        """One row per item: product columns, method, demand class and confidence."""
+        return self._frame("items")
+
+    @property
+    def data_quality(self) -> pd.DataFrame:
+        """One row per table and rule; in each, rows used + merged + set aside = rows read."""
+        return self._frame("data_quality")
+
+    # --- ways out
+
+    def summary(self) -> pd.DataFrame:
+        """The plan on one screen: question, topic, figure, kind, text, tone."""
+        return summarise(self.frames, as_of=self.as_of)
+
+    def summary_text(self) -> str:
+        """The same as text."""
+        return summary_text(self.summary(), headline=f"{self._title()}. {self._subtitle()}", notes=self.notes)
+
+    def plot(self, sku: str, location: str | None = None) -> Figure:
+        """Figure of one item: demand, forecast, projected stock, chance of running out, orders and waiting lines.
+
+        `location` may be left out where the item is at one location only. A plan from a folder shows what its frames
+        hold: the forecast and who waits.
+        """
+        return plot_item(self._picture(*self._item(sku, location)))
+
+    def to_html(self, path: str | os.PathLike[str], *, pictures: int = 12, max_rows: int = 2000) -> Path:
+        """Write one self-contained HTML file, with a picture of each of the `pictures` most urgent items."""
+        return write_html(
+            self.frames, path, title=self._title(), subtitle=self._subtitle(), as_of=self.as_of,
+            summary=self.summary(), notes=self.notes, settings=settings_frame(self.settings),
+            mapping_text=self.mapping_text, pictures=self._urgent_pictures(pictures), max_rows=max_rows,
+        )  # fmt: skip
+
+    def to_excel(self, path: str | os.PathLike[str], *, max_rows: int = SHEET_ROWS) -> Path:
+        """Write one workbook, a sheet per frame; needs the extra `excel`."""
+        return write_excel(
+            self.frames, path, title=self._title(), as_of=self.as_of, summary=self.summary(), notes=self.notes,
+            max_rows=max_rows,
+        )  # fmt: skip
+
+    def to_folder(self, path: str | os.PathLike[str]) -> Path:
+        """Write every frame as Parquet and CSV, and plan.json; `Plan.from_folder` reads them back."""
+        manifest = {
+            "as_of": f"{self.as_of:%Y-%m-%d}",
+            "freq": self.freq,
+            "settings": settings_to_dict(self.settings),
+            "notes": list(self.notes),
+            "mapping_text": self.mapping_text,
+        }
+        return write_folder(self.frames, path, manifest=manifest)
+
+    def __repr__(self) -> str:
+        lines = [f"{name} {len(frame):,}" for name, frame in self.frames.items() if len(frame)]
+        return f"<Plan as of {self.as_of:%Y-%m-%d}, rows: {', '.join(lines)}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.summary_text())}</pre>"
+
+    def _frame(self, name: str) -> pd.DataFrame:
+        # Copy on write: the caller may change what he gets, the plan keeps what it has.
+        return self.frames[name].copy(deep=False)
+
+    def _title(self) -> str:
+        return f"Backorder plan, {self.as_of.day} {self.as_of:%B %Y}"
+
+    def _subtitle(self) -> str:
+        s = self.settings
+        return (
+            f"{s.horizon_days} days ahead, demand by {_PERIODS.get(self.freq, 'weeks')}, service level "
+            f"{100 * s.service_level:g} %, promises kept with {100 * s.promise_level:g} %"
+        )
+
+    def _item(self, sku: str, location: str | None) -> tuple[str, str]:
+        known = pd.concat([self.frames[name][["sku", "location"]] for name in ("items", "stockouts", "forecasts")])
+        places = known.loc[known["sku"].astype(str) == str(sku), "location"].astype(str).unique().tolist()
+        if not places:
+            raise unknown_option("sku", str(sku), known["sku"].astype(str).unique())
+        if location is None and len(places) > 1:
+            raise InvalidSettings(f"item {sku} is at several locations; name one of: {', '.join(sorted(places))}")
+        if location is not None and location not in places:
+            raise unknown_option(f"location of {sku}", location, sorted(places))
+        return str(sku), places[0] if location is None else location
+
+    def _picture(self, sku: str, location: str) -> ItemPicture:
+        if self.pictures is not None:
+            return self.pictures(sku, location)
+        parts = {}
+        for name in ("forecasts", "fill_dates", "stockouts"):
+            frame = self.frames[name]
+            parts[name] = frame[(frame["sku"] == sku) & (frame["location"] == location)]
+        risk = parts["stockouts"].iloc[0].to_dict() if len(parts["stockouts"]) else {}
+        return ItemPicture(
+            sku=sku, location=location, title=f"{sku} {location}".strip() + " (saved plan: forecast and waiting lines)",
+            as_of=self.as_of, forecast=parts["forecasts"].reset_index(drop=True), backorders=parts["fill_dates"],
+            order_by_date=risk.get("order_by_date"), stockout_date=risk.get("stockout_date_0.5"),
+        )  # fmt: skip
+
+    def _urgent_pictures(self, most: int) -> list[Picture]:
+        if self.pictures is None:
+            return []
+        urgent = self.frames["stockouts"]
+        urgent = urgent[urgent["flag"].isin(["critical", "warning"])].head(most)
+        shown = []
+        for risk in urgent.to_dict("records"):
+            sku, location = str(risk["sku"]), str(risk["location"])
+            image = picture_svg(plot_item(self.pictures(sku, location), width=7.6))
+            shown.append(Picture(sku, location, _caption(risk), image))
+        return shown
+
+
+def _caption(risk: Mapping[Any, Any]) -> str:
+    words = [f"{risk['sku']} {risk['location']}".strip() + f": {risk['flag']}"]
+    chance = format_values("share", pd.Series([risk["p_stockout"]], dtype=float))[0]
+    words.append(f"{chance} chance to run out within the horizon")
+    for column, text in (("stockout_date_0.5", "likely out by"), ("order_by_date", "order by")):
+        if pd.notna(risk[column]):
+            words.append(f"{text} {risk[column].day} {risk[column]:%b %Y}")
+    if not risk["avoidable"]:
+        words.append("an order now comes too late")
+    if isinstance(risk["cause"], str) and risk["cause"]:
+        words.append(f"main cause: {risk['cause']}")
+    return ", ".join(words) + "."
+
+
+def settings_to_dict(settings: Settings) -> dict[str, Any]:
+    """Settings as plain values that JSON and TOML can write.
+
+    Examples
+    --------
+    >>> settings_from_dict(settings_to_dict(Settings(seed=7))) == Settings(seed=7)
+    True
+    """
+    return {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
+
+
+def settings_from_dict(values: Mapping[str, Any]) -> Settings:
+    """Settings from plain values; unknown names and wrong types raise `InvalidSettings`, all of them at once.
+
+    Examples
+    --------
+    >>> settings_from_dict({"horizon_days": 30}).horizon_days
+    30
+    >>> settings_from_dict({"horizon": 30})
+    Traceback (most recent call last):
+    ...
+    backorder_forecast.errors.InvalidSettings: unknown setting 'horizon' (did you mean 'horizon_days'?)
+    """
+    defaults = {f.name: getattr(Settings(), f.name) for f in dataclasses.fields(Settings)}
+    problems, given = [], {}
+    for name, value in values.items():
+        if name not in defaults:
+            problems.append(str(unknown_option("setting", name, sorted(defaults))).split("; valid are")[0])
+            continue
+        wanted, converted = defaults[name], _tuples(value)
+        if not _same_kind(wanted, converted):
+            problems.append(f"{name} is a {_kind_words(wanted)}, got {value!r}")
+            continue
+        given[name] = converted
+    if problems:
+        raise InvalidSettings("; ".join(problems))
+    return Settings(**given)
+
+
+def settings_frame(settings: Settings) -> pd.DataFrame:
+    """Settings with their meaning: setting, value (text), default (bool), meaning.
+
+    Examples
+    --------
+    >>> settings_frame(Settings(seed=3)).query("not default")[["setting", "value"]].to_dict("list")
+    {'setting': ['seed'], 'value': ['3']}
+    """
+    defaults, meanings = Settings(), _meanings()
+    rows = []
+    for f in dataclasses.fields(settings):
+        value = getattr(settings, f.name)
+        rows.append((f.name, _value_words(value), value == getattr(defaults, f.name), meanings.get(f.name, "")))
+    return pd.DataFrame(rows, columns=["setting", "value", "default", "meaning"])
+
+
+def _meanings() -> dict[str, str]:
+    # The sentence below each field of Settings is the one place that explains it.
+    body = next(node for node in ast.parse(inspect.getsource(Settings)).body if isinstance(node, ast.ClassDef)).body
+    found = {}
+    for before, node in pairwise(body):
+        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(node, ast.Expr):
+            found[before.target.id] = " ".join(str(ast.literal_eval(node.value)).replace("`", "").split())
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _tuples(v) for k, v in value.items()}
+    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
+
+
+def _same_kind(wanted: Any, value: Any) -> bool:
+    if isinstance(wanted, bool) or isinstance(value, bool):
+        return isinstance(wanted, bool) and isinstance(value, bool)
+    if isinstance(wanted, float):
+        return isinstance(value, (int, float))
+    return isinstance(value, Mapping if isinstance(wanted, Mapping) else type(wanted))
+
+
+def _kind_words(wanted: Any) -> str:
+    words = {bool: "choice of true and false", int: "number (int)", float: "number", str: "text", tuple: "list"}
+    return words.get(type(wanted), "table of values")
+
+
+def _value_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{k} {_value_words(v)}" for k, v in value.items())
+    if isinstance(value, tuple):
+        return ", ".join(_value_words(v) for v in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,223 @@
+"""Every default in one place, each with its unit and where it comes from.
+
+`Settings` is frozen: a plan, its report and its backtest state the one object they rest on. Judgements (such as the
+patience priors) are labelled so, because an analyst must be able to defend or replace them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from backorder_forecast.errors import InvalidSettings, unknown_option
+
+PRODUCT_TYPES = ("commodity", "standard", "specialty", "custom")
+UNMET = ("backorder", "lost", "partial")
+ALLOCATIONS = ("fifo", "priority", "fair_share")
+PAYMENT_TERMS = ("none", "deposit", "instalments", "full")
+
+# (share of customers who never wait, mean waiting time in days as 1 / mean hazard): judgement, replace by your own data.
+PATIENCE_PRIORS = {"commodity": (0.85, 7.0), "standard": (0.5, 20.0), "specialty": (0.2, 65.0), "custom": (0.05, 130.0)}
+# Acceptable waits in days per product type: judgement, see README "How long a wait to accept".
+CUTOFF_BANDS = {"commodity": (0.0, 7.0), "standard": (7.0, 30.0), "specialty": (30.0, 60.0), "custom": (60.0, 180.0)}
+# Multipliers of the cancellation hazard by payment terms: assumptions until the shop's own data replace them.
+PAYMENT_HAZARD = {"none": 1.0, "deposit": 0.7, "instalments": 0.6, "full": 0.5}
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "unmet": UNMET,
+    "allocation": ALLOCATIONS,
+    "sales_are": ("shipments", "orders"),
+    "order_target": ("service_level", "cost"),
+    "daily_cost_basis": ("while_held", "quoted_wait"),
+}
+_SHARES = (
+    "service_level", "promise_level", "watch_probability", "warning_probability", "critical_probability",
+    "default_margin_share", "substitute_acceptance", "deposit_share", "holding_cost_rate", "excess_level",
+)  # fmt: skip
+_POSITIVE = (
+    "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
+    "lead_time_pool_k", "lead_time_half_life_days", "variance_shrink_n", "init_periods", "max_path_days",
+)  # fmt: skip
+
+
+def _frozen(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Choices and assumptions of a plan; unknown names and values out of range raise `InvalidSettings`.
+
+    Examples
+    --------
+    >>> Settings(service_level=0.9).service_level
+    0.9
+    >>> Settings(allocation="fiffo")
+    Traceback (most recent call last):
+    ...
+    backorder_forecast.errors.InvalidSettings: unknown allocation 'fiffo' (did you mean 'fifo'?); valid are: fifo, priority, fair_share
+    """
+
+    # --- clock and simulation
+    horizon_days: int = 90
+    """Days ahead that stockouts, forecasts and fill dates look."""
+    freq: str = "auto"
+    """Period of the demand clock: auto (read from the sales dates), D, W-MON ... W-SUN (the first day), MS."""
+    seed: int = 0
+    """Seed of all sample paths; same input and seed, same bytes."""
+    n_paths: int = 500
+    """Sample paths per item; the Monte-Carlo error of a probability is at most 0.5 / sqrt(n_paths)."""
+    bucket_size: int = 128
+    """Items simulated at once; bounds the memory, never changes a result."""
+    workers: int = 0
+    """Cores to use; 0 means all. Never changes a result."""
+    max_path_days: int = 365
+    """Longest simulated horizon; paths reach beyond `horizon_days` where lead time + review need it."""
+
+    # --- demand (NB-SES; see demand.py)
+    alphas: tuple[float, ...] = (0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
+    """Candidate smoothing constants, one chosen for all items by pooled rolling pinball loss."""
+    init_periods: int = 12
+    """In-stock periods from the first sale that initialise the level."""
+    variance_shrink_n: float = 15.0
+    """Pseudo-observations of the cross-section variance line log v = c + d log m."""
+    season_shrink_units: float = 200.0
+    """Pseudo-units by which a group's seasonal index is shrunk to the index of all items."""
+    sales_are: str = "shipments"
+    """What a sales row is dated by: shipments, or orders (then backorder lines add nothing to demand)."""
+    min_in_stock: float = 0.25
+    """In-stock share of a period below which it says nothing about demand."""
+
+    # --- supply
+    default_lead_time_days: int = 14
+    """Lead time assumed where neither purchase orders nor products state one; reported where used. Judgement."""
+    stated_lead_time_sd_log: float = 0.35
+    """Log standard deviation around a stated lead time without history. Judgement."""
+    lead_time_pool_k: float = 10.0
+    """Pseudo-observations of the parent law (Ferguson 1973); 10 to 30 measured best on public deliveries."""
+    lead_time_half_life_days: float = 730.0
+    """Age at which a past order counts half; two years measured best on public deliveries."""
+    max_lead_time_days: int = 730
+    """Longest lead time of the grid; what lies beyond counts as not arriving within it."""
+    business_days: bool = True
+    """Promise dates fall on Monday to Friday."""
+
+    # --- stock and flags
+    unmet: str = "backorder"
+    """What unmet demand does: backorder (waits), lost, partial (a share waits by product type)."""
+    service_level: float = 0.95
+    """Probability of no unmet demand per order cycle, for orders, order-by dates and avoidability."""
+    critical_probability: float = 0.5
+    """P(unmet demand before a normal order arrives) from which an item is critical."""
+    warning_probability: float = 0.2
+    """The same for warning."""
+    watch_probability: float = 0.05
+    """P(unmet demand within the horizon) from which an item is watched."""
+
+    # --- backorders and promises
+    allocation: str = "fifo"
+    """Who is served first: fifo, priority, fair_share."""
+    promise_level: float = 0.9
+    """Probability with which a promise date is to be kept."""
+    new_demand_overtakes: bool = False
+    """Whether demand after `as_of` may be served before waiting lines."""
+    renotify_days: float = 3.0
+    """Smallest move of a promise that is worth a message, days."""
+    renotify_share: float = 0.1
+    """The same as a share of the remaining wait; the larger of both counts."""
+    reserved_includes_backorders: bool = False
+    """Whether `inventory.reserved` already holds stock for lines in `backorders`."""
+
+    # --- acceptable wait, payment, cash
+    patience_priors: Mapping[str, tuple[float, float]] = field(default_factory=lambda: _frozen(PATIENCE_PRIORS))
+    """Per product type: share that never waits, and 1 / mean cancellation hazard in days. Judgement."""
+    cutoff_bands: Mapping[str, tuple[float, float]] = field(default_factory=lambda: _frozen(CUTOFF_BANDS))
+    """Per product type: usual acceptable wait, days from-to. Judgement."""
+    band_weight_n: float = 30.0
+    """The band weighs as much as this many observed cancellations."""
+    payment_hazard: Mapping[str, float] = field(default_factory=lambda: _frozen(PAYMENT_HAZARD))
+    """Multiplier of the cancellation hazard by payment terms. Assumption."""
+    deposit_share: float = 0.3
+    """Share of the price taken as a deposit. Assumption."""
+    refund_cost_share: float = 0.06
+    """Cost of handling a cancelled line as a share of the price. Assumption."""
+    daily_wait_cost_share: float = 0.001
+    """Cost of holding a waiting line open, share of the price per day. Assumption."""
+    daily_cost_basis: str = "while_held"
+    """Daily cost accrues while_held (until a cancellation) or for the whole quoted_wait."""
+    goodwill_share: float = 0.021
+    """Loss of a customer's yearly contribution per backorder (Bhan & Anderson 2023, average)."""
+    goodwill_share_late: float = 0.061
+    """The same for waits beyond `goodwill_late_days` (Bhan & Anderson 2023)."""
+    goodwill_late_days: float = 10.0
+    """Wait from which the larger goodwill loss applies, days."""
+    customer_contribution: float = 0.0
+    """Yearly contribution of a customer in money; 0 leaves goodwill out."""
+    substitute_acceptance: float = 0.5
+    """Share of refused customers who take a substitute in stock. Assumption."""
+    default_margin_share: float = 0.3
+    """Margin as a share of the price where unit cost is missing. Assumption."""
+    max_cutoff_days: int = 365
+    """End of the grid on which the cutoff is searched."""
+    jurisdiction: str = "US"
+    """Rule table for notices: US, EU, UK or none. Not legal advice."""
+    policy_text: str = ""
+    """The shop's own cancellation and refund policy, quoted in notices."""
+
+    # --- orders
+    order_target: str = "service_level"
+    """Orders reach the service_level, or the least expected holding and shortage cost."""
+    review_days: int = 7
+    """Days between order decisions where products state none."""
+    holding_cost_rate: float = 0.25
+    """Yearly holding cost per unit of stock value where products state none. Textbook value."""
+    excess_level: float = 0.95
+    """Stock above this quantile of demand over lead time + review + horizon is excess."""
+
+    def __post_init__(self) -> None:
+        for name, valid in _CHOICES.items():
+            if getattr(self, name) not in valid:
+                raise unknown_option(name, str(getattr(self, name)), valid)
+        for name in _SHARES:
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise InvalidSettings(f"{name} is a share between 0 and 1, got {value!r}")
+        for name in ("service_level", "promise_level", "excess_level"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise InvalidSettings(f"{name} lies strictly between 0 and 1, got {getattr(self, name)!r}")
+        for name in _POSITIVE:
+            if not getattr(self, name) > 0:
+                raise InvalidSettings(f"{name} is positive, got {getattr(self, name)!r}")
+        for name in ("patience_priors", "cutoff_bands"):
+            missing = [t for t in PRODUCT_TYPES if t not in getattr(self, name)]
+            if missing:
+                raise InvalidSettings(f"{name} lacks the product type(s) {', '.join(missing)}")
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        object.__setattr__(self, "payment_hazard", _frozen(self.payment_hazard))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A mapping proxy cannot be pickled; rebuild from plain values.
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain = {k: dict(v) if isinstance(v, Mapping) else v for k, v in values.items()}
+        return _rebuild, (plain,)
+
+    def replace(self, **changes: Any) -> Settings:
+        """A copy with some settings changed.
+
+        Examples
+        --------
+        >>> Settings().replace(seed=7).seed
+        7
+        """
+        names = {f.name for f in dataclasses.fields(self)}
+        for name in changes:
+            if name not in names:
+                raise unknown_option("setting", name, sorted(names))
+        return dataclasses.replace(self, **changes)
+
+
+def _rebuild(values: dict[str, Any]) -> Settings:
+    return Settings(**values)

@@ -1,0 +1,341 @@
+"""One bucket of items simulated once, and every question asked of the same paths.
+
+Demand, receipts and lead times of new orders are drawn for a bucket, all stages read them, and only their frames and
+per-day sums are kept. A stockout probability, a fill date and an order quantity can therefore never contradict one
+another, and no more than one bucket of paths per worker is ever in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from time import perf_counter
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast import streams
+from backorder_forecast.backorders import fill_date_frame, fill_days, new_line_days
+from backorder_forecast.cash import CashFlow, line_cash_flow
+from backorder_forecast.causes import Situation, cause_frame
+from backorder_forecast.clock import Clock
+from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
+from backorder_forecast.demand import DemandModel
+from backorder_forecast.leadtimes import LeadTimes
+from backorder_forecast.lines import BackorderLines
+from backorder_forecast.paths import SamplePaths, path_quantiles
+from backorder_forecast.patience import Patience
+from backorder_forecast.projection import NEVER, StockPaths, join_share, project_stock, stockout_frame
+from backorder_forecast.receipts import OpenLines, draw_arrival_days, draw_lead_days, receipt_paths
+from backorder_forecast.reorders import arrival_periods, order_need, reorder_frame
+from backorder_forecast.settings import Settings
+
+FORECAST_LEVELS = (0.1, 0.5, 0.9)
+CAUSE_PATHS = 200
+"""Paths on which causes are explained; their error is reported beside them."""
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Everything fitted, ready to be simulated.
+
+    Attributes
+    ----------
+    facts
+        From `item_facts`, with the columns mean_daily and mean_weekly; row i is item i everywhere.
+    model, lead, orders, lines, patience, cutoffs
+        The fitted stages.
+    needs
+        First and last need of each open backorder line (`queue_needs`).
+    earlier_ratio
+        Demand level forecast one protection interval ago over the level now, shape (n_items,).
+    delays
+        Days by which open order lines and new orders of each item come later than learned (a what-if; else 0).
+    clock, settings
+        Periods ahead, and the choices.
+    """
+
+    facts: pd.DataFrame
+    model: DemandModel
+    lead: LeadTimes
+    orders: OpenLines
+    lines: BackorderLines
+    patience: Patience
+    cutoffs: Cutoffs
+    needs: tuple[NDArray[np.float64], NDArray[np.float64]]
+    earlier_ratio: NDArray[np.float64]
+    delays: tuple[NDArray[np.int64], NDArray[np.int64]]
+    clock: Clock
+    settings: Settings
+
+    @cached_property
+    def law_rows(self) -> NDArray[np.int64]:
+        """Lead-time law of a new order of each item."""
+        return self.lead.law_rows(self.facts[["sku", "location", "supplier"]])
+
+    @cached_property
+    def n_periods(self) -> NDArray[np.int64]:
+        """Periods simulated per item: the horizon, or the .95 lead time and review where that is longer."""
+        wanted = np.maximum(protected_days(self.lead, self.law_rows, self.facts), self.settings.horizon_days)
+        days = np.minimum(wanted, self.settings.max_path_days)
+        return np.asarray(np.minimum(np.searchsorted(self.clock.end_days, days, side="left") + 1, self.clock.n_periods))
+
+    @cached_property
+    def horizon_periods(self) -> int:
+        """Periods that cover the horizon."""
+        days = self.clock.end_days
+        return min(int(np.searchsorted(days, self.settings.horizon_days, side="left")) + 1, len(days))
+
+    @cached_property
+    def keys(self) -> dict[int, NDArray[np.uint64]]:
+        """Stream keys of the items by purpose."""
+        sku, location = self.facts["sku"], self.facts["location"]
+        purposes = (streams.RECEIPTS, streams.NEW_ORDER, streams.NEXT_ORDER, streams.CAUSES)
+        return {p: streams.item_keys(sku, location, self.settings.seed, p) for p in purposes}
+
+    @cached_property
+    def joins(self) -> NDArray[np.float64]:
+        """Share of unmet demand that waits, per item."""
+        return join_share(self.settings, self.facts["product_type"])
+
+    @cached_property
+    def demand(self) -> SamplePaths:
+        """Demand paths over the horizon."""
+        return self.demand_ahead(self.horizon_periods)
+
+    def demand_ahead(self, n_periods: int) -> SamplePaths:
+        """Demand paths over the first periods of the clock."""
+        s, keep = self.settings, slice(0, n_periods)
+        clock = replace(
+            self.clock, starts=self.clock.starts[keep], ends=self.clock.ends[keep], fraction=self.clock.fraction[keep]
+        )
+        return self.model.paths(clock, n_paths=s.n_paths, seed=s.seed, bucket_size=s.bucket_size)
+
+
+def protected_days(lead: LeadTimes, rows: NDArray[np.int64], facts: pd.DataFrame) -> NDArray[np.float64]:
+    """Days an order must last: the .95 lead time and one review, shape (n_items,)."""
+    reached = lead.cdf[rows] >= 0.95
+    lead_days = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
+    return np.asarray(lead_days + facts["review_days"].to_numpy() + 1.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """The paths of one bucket; day numbers count from `as_of`.
+
+    `demand` and `receipts` (n_items, n_paths, n_periods), `arrival_days` (n_orders, n_paths) of the open order lines,
+    `order_quantity` and `order_start` of them, `lead_days` and `next_days` (n_items, n_paths) of an order placed now
+    and of one placed at the next review, `n_periods` (n_items,) to look at.
+    """
+
+    demand: NDArray[np.float64]
+    receipts: NDArray[np.float64]
+    arrival_days: NDArray[np.int32]
+    order_quantity: NDArray[np.float64]
+    order_start: NDArray[np.int64]
+    lead_days: NDArray[np.int32]
+    next_days: NDArray[np.int32]
+    n_periods: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class BucketResult:
+    """Frames of one bucket, its cash flow, and seconds per stage."""
+
+    frames: Mapping[str, pd.DataFrame]
+    cash: CashFlow | None
+    seconds: Mapping[str, float]
+
+
+def simulate(world: World, start: int, stop: int, *, stock_known: bool) -> BucketResult:
+    """All path-based frames of the items start to stop.
+
+    Without a stock table only forecasts and wait cutoffs can be told.
+    """
+    watch = _Stopwatch()
+    facts = world.facts.iloc[start:stop].reset_index(drop=True)
+    draws = draw_bucket(world, start, stop, watch)
+    frames = {"forecasts": _forecast_frame(world, facts, draws, start, stop)}
+    watch.lap("forecasts")
+    cash = None
+    if stock_known:
+        stock = project_stock(
+            facts["start"].to_numpy(), draws.demand, draws.receipts, unmet="partial",
+            wait_share=world.joins[start:stop], n_periods=draws.n_periods, horizon_periods=world.horizon_periods,
+        )  # fmt: skip
+        frames["stockouts"] = stockout_frame(facts, stock, world.clock, draws.lead_days, world.settings)
+        watch.lap("projection")
+        frames["reorders"] = _reorders(world, facts, draws, start, stop)
+        watch.lap("reorders")
+        frames["causes"] = _causes(world, facts, draws, frames["stockouts"], frames["reorders"], start)
+        watch.lap("causes")
+        frames["fill_dates"], cash = _fill_dates(world, facts, draws, start, stop)
+        watch.lap("fill_dates")
+        frames["wait_cutoffs"] = _wait_cutoffs(world, facts, draws, stock, start, stop)
+        watch.lap("wait_cutoffs")
+    return BucketResult(frames, cash, watch.seconds)
+
+
+def draw_bucket(world: World, start: int, stop: int, watch: _Stopwatch | None = None) -> Draws:
+    """Demand, receipts and lead times of the items start to stop."""
+    watch = watch or _Stopwatch()
+    n_paths, rows = world.settings.n_paths, slice(start, stop)
+    n_periods = world.n_periods[rows]
+    longest = int(n_periods.max())
+    demand = world.demand_ahead(longest).draw(start, stop)
+    watch.lap("demand_paths")
+    arrivals = draw_arrival_days(world.orders, world.lead, world.keys[streams.RECEIPTS], start, stop, n_paths)
+    pointers = world.orders.item_start[start : stop + 1]
+    lines = slice(int(pointers[0]), int(pointers[-1]))
+    arrivals = _later(arrivals, world.delays[0][lines])
+    quantity = world.orders.frame["quantity"].to_numpy(dtype=np.float64)[lines]
+    item = world.orders.frame["item"].to_numpy(dtype=np.int64)[lines] - start
+    receipts = receipt_paths(arrivals, quantity, item, stop - start, world.clock.usable_periods(), longest)
+    lead_days, following = (
+        _later(
+            draw_lead_days(world.lead.cdf, world.law_rows[rows], world.keys[purpose][rows], n_paths),
+            world.delays[1][rows],
+        )
+        for purpose in (streams.NEW_ORDER, streams.NEXT_ORDER)
+    )
+    review = world.facts["review_days"].to_numpy(dtype=np.int64)[rows]
+    later = _later(following, review)
+    watch.lap("receipt_paths")
+    return Draws(demand, receipts, arrivals, quantity, pointers - pointers[0], lead_days, later, n_periods)
+
+
+def _later(days: NDArray[np.int32], delay: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Day numbers moved by a delay per row; what never comes stays so."""
+    moved = np.maximum(days.astype(np.int64) + delay[:, None], 1)
+    return np.where(days >= NEVER, NEVER, moved).astype(np.int32)
+
+
+def _forecast_frame(world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int) -> pd.DataFrame:
+    horizon = world.horizon_periods
+    values = path_quantiles(draws.demand[:, :, :horizon], FORECAST_LEVELS)
+    rows = np.repeat(np.arange(stop - start), horizon)
+    frame = facts[["sku", "location"]].iloc[rows].reset_index(drop=True)
+    frame["date"] = np.tile(world.clock.starts[:horizon].to_numpy(), stop - start)
+    factors = world.model.factors(world.clock, slice(start, stop))[:, :horizon]
+    frame["mean"] = (world.model.level[start:stop, None] * factors).ravel()
+    quantiles = pd.DataFrame(values.reshape(-1, len(FORECAST_LEVELS)), columns=list(FORECAST_LEVELS))
+    return pd.concat([frame, quantiles], axis=1)
+
+
+def _reorders(world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int) -> pd.DataFrame:
+    need = order_need(
+        facts["start"].to_numpy(), draws.demand, draws.receipts,
+        arrival_periods(draws.lead_days, world.clock), arrival_periods(draws.next_days, world.clock),
+        joins=world.joins[start:stop], n_periods=draws.n_periods,
+    )  # fmt: skip
+    return reorder_frame(facts, need, world.clock, draws.lead_days, world.settings)
+
+
+def _fill_dates(
+    world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int
+) -> tuple[pd.DataFrame, CashFlow | None]:
+    lines, line_start = world.lines.bucket(start, stop)
+    if not len(lines):
+        return pd.DataFrame(), None
+    base = int(world.lines.item_start[start])
+    first_need, complete_need = (need[base : base + len(lines)] for need in world.needs)
+    supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
+    next_order = next_order_days(facts, draws)
+    first, complete = fill_days(
+        first_need, complete_need, line_start, facts["usable"].to_numpy(), *supply, next_order
+    )  # fmt: skip
+    orders = world.orders.frame.iloc[int(world.orders.item_start[start]) : int(world.orders.item_start[stop])]
+    frame = fill_date_frame(
+        lines, first, complete, line_start=line_start, orders=orders, arrival_days=draws.arrival_days,
+        order_start=draws.order_start, next_order_days=next_order, as_of=world.clock.as_of, settings=world.settings,
+    )  # fmt: skip
+    fitted = world.patience.frame
+    cash = line_cash_flow(
+        lines, complete, price=world.facts["price"].to_numpy(), shape=fitted["shape"].to_numpy(),
+        rate=fitted["rate"].to_numpy(), settings=world.settings,
+    )  # fmt: skip
+    return frame, cash
+
+
+def next_order_days(facts: pd.DataFrame, draws: Draws) -> NDArray[np.int32]:
+    """Day by which an order placed at the next review arrives; NEVER for items that are no longer ordered."""
+    return np.where(facts["active"].to_numpy(dtype=bool)[:, None], draws.next_days, NEVER).astype(np.int32)
+
+
+def _wait_cutoffs(
+    world: World, facts: pd.DataFrame, draws: Draws, stock: StockPaths, start: int, stop: int
+) -> pd.DataFrame:
+    queue = facts["backordered"].to_numpy()
+    # A customer asks for a wait when the shelf is empty: stock that is there now is gone by then.
+    usable = np.minimum(facts["usable"].to_numpy(), queue)
+    line_units = world.cutoffs.frame["line_units"].to_numpy()[start:stop]
+    supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
+    waits = new_line_days(queue, line_units, usable, *supply, next_order_days(facts, draws))
+    return wait_cutoff_frame(
+        world.cutoffs, start, stop, waits, usable=facts["usable"].to_numpy(), queue_quantity=queue,
+        arrival_days=draws.arrival_days, order_quantity=draws.order_quantity, order_start=draws.order_start,
+        expected_units=stock.short_units.mean(axis=1), settings=world.settings,
+    )  # fmt: skip
+
+
+def _causes(
+    world: World,
+    facts: pd.DataFrame,
+    draws: Draws,
+    stockouts: pd.DataFrame,
+    reorders: pd.DataFrame,
+    start: int,
+) -> pd.DataFrame:
+    rows = np.flatnonzero((stockouts["flag"] != "ok").to_numpy())
+    if not len(rows):
+        return pd.DataFrame()
+    clock, paths = world.clock, slice(0, CAUSE_PATHS)
+    demand = draws.demand[rows, paths]
+    reference = _reference_receipts(world, rows + start, demand.shape[1], demand.shape[2])
+    arrival = arrival_periods(draws.lead_days[rows, paths], clock)
+    typical = np.median(draws.lead_days[rows], axis=1).astype(np.int64)
+    # Placed one typical lead time before as_of: what is left of its wait is the deviation from the typical lead time.
+    missing_arrival = arrival_periods(np.maximum(draws.next_days[rows, paths] - typical[:, None], 1), clock)
+    bucket = facts.iloc[rows].reset_index(drop=True)
+    position = (bucket["start"] + bucket["on_order"]).to_numpy()
+    missing = np.maximum(reorders["order_up_to_level"].to_numpy()[rows] - position, 0.0)
+    situation = Situation(
+        start=bucket["start"].to_numpy(), held=bucket["on_hold"].to_numpy(), missing_order=missing,
+        demand_ratio=world.earlier_ratio[rows + start], demand=demand, receipts=draws.receipts[rows, paths],
+        reference_receipts=reference, arrival=arrival, missing_arrival=missing_arrival,
+        joins=world.joins[rows + start],
+    )  # fmt: skip
+    return cause_frame(bucket, situation)
+
+
+def _reference_receipts(world: World, items: NDArray[np.int64], n_paths: int, n_periods: int) -> NDArray[np.float64]:
+    """Receipts if every open order followed its law from its order date, whatever its age."""
+    out = np.zeros((len(items), n_paths, n_periods))
+    orders, usable = world.orders, world.clock.usable_periods()
+    take = np.concatenate([np.arange(orders.item_start[i], orders.item_start[i + 1]) for i in items])
+    if not len(take):
+        return out
+    lines = orders.frame.iloc[take]
+    local = np.repeat(np.arange(len(items)), orders.item_start[items + 1] - orders.item_start[items])
+    ordinal = take - orders.item_start[items][local]
+    keys = world.keys[streams.CAUSES][items][local] + ordinal.astype(np.uint64)
+    days = draw_lead_days(world.lead.cdf, world.lead.law_rows(lines), keys, n_paths).astype(np.int64)
+    days = np.maximum(days - lines["age_days"].to_numpy(dtype=np.int64)[:, None], 1)
+    capped = np.minimum(days, NEVER).astype(np.int32)
+    quantity = lines["quantity"].to_numpy(dtype=np.float64)
+    return np.asarray(receipt_paths(capped, quantity, local, len(items), usable, n_periods))
+
+
+class _Stopwatch:
+    """Seconds since the last lap, by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = perf_counter()
+
+    def lap(self, stage: str) -> None:
+        now = perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
+        self._last = now

@@ -1,0 +1,274 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from backorder_forecast.allocation import (
+    allocate_fair_share,
+    allocate_fifo,
+    allocate_priority,
+    allocation_summary,
+    compare_allocations,
+)
+from backorder_forecast.atp import atp_accumulated, atp_backward, earliest_period, ship_schedule
+from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.queues import purchase_weights, queue_needs
+
+KNOWN: dict[str, Any] = json.loads((Path(__file__).parent / "known_answers" / "allocation.json").read_text())
+RULES = {"fifo": allocate_fifo, "priority": allocate_priority, "fair_share": allocate_fair_share}
+
+
+def make_lines(quantity: Sequence[float], **columns: Any) -> pd.DataFrame:
+    n = len(quantity)
+    frame = pd.DataFrame({"item": 0, "sku": "A", "location": "", "quantity": np.asarray(quantity, float)})
+    frame["order_id"] = [f"o{k:03d}" for k in range(n)]
+    frame["order_date"] = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(n), unit="D")
+    return frame.assign(**columns)
+
+
+@pytest.mark.parametrize("name", ["maxmin_fair", "weighted_maxmin_fair"])
+def test_water_filling_known_answers(name: str) -> None:
+    case = KNOWN[name]
+    share = allocate_fair_share(
+        case["inputs"]["capacity"], case["inputs"]["demand"], weights=case["inputs"].get("weights")
+    )
+    np.testing.assert_allclose(share, case["expected"], atol=case["abs_tolerance"])
+
+
+def test_whole_units_by_past_purchases_known_answer() -> None:
+    case = KNOWN["proportional_history_integer"]
+    given_ = case["inputs"]
+    share = allocate_fair_share(given_["capacity"], given_["demand"], weights=given_["history"], whole_units=True)
+    assert share.tolist() == case["expected"]
+
+
+def test_available_to_promise_known_answers() -> None:
+    case = KNOWN["oracle_atp_backward"]
+    supply, demand = np.array(case["inputs"]["supply"]), np.array(case["inputs"]["demand"])
+    assert (supply - demand).tolist() == case["expected"]["period"]
+    free = atp_backward(supply, demand)
+    assert free.tolist() == case["expected"]["atp"]
+    running = atp_accumulated(free)
+    assert running.tolist() == KNOWN["oracle_atp_backward_accumulate"]["expected"]
+    assert int(earliest_period(running, 3)) + 1 == case["expected"]["earliest_period_for_3_requested_by_7"]
+    later = KNOWN["atp_after_new_order"]
+    demand[later["inputs"]["new_order"]["period"] - 1] += later["inputs"]["new_order"]["qty"]
+    assert atp_accumulated(atp_backward(supply, demand)).tolist() == later["expected"]
+
+
+def test_available_to_promise_works_on_many_items_at_once() -> None:
+    rng = np.random.default_rng(1)
+    supply, demand = rng.integers(0, 9, (20, 8)), rng.integers(0, 9, (20, 8))
+    many = atp_backward(supply, demand)
+    for i in range(20):
+        assert many[i].tolist() == atp_backward(supply[i], demand[i]).tolist()
+    np.testing.assert_allclose(many.sum(axis=1), (supply - demand).sum(axis=1))
+    assert (earliest_period(np.zeros((3, 4)), 1) == -1).all()
+
+
+def test_fifo_schedule_known_answer() -> None:
+    case = KNOWN["fifo_fill_dates"]
+    days, units = zip(*case["inputs"]["receipts"], strict=True)
+    shipped = ship_schedule([q for _, q in case["inputs"]["lines"]], days, units)
+    for k, (name, _) in enumerate(case["inputs"]["lines"]):
+        own = shipped[shipped["line"] == k]
+        assert own[["day", "quantity"]].to_numpy().tolist() == case["expected"][name]["fills"]
+        assert own["day"].max() == case["expected"][name]["complete"]
+
+
+@pytest.mark.parametrize("case", KNOWN["frepple_demand_policy"]["cases"], ids=lambda c: c["order"])
+def test_maximum_lateness_and_minimum_shipment_known_answers(case: dict[str, Any]) -> None:
+    due = pd.Timestamp(case["due"])
+    receipt = (pd.Timestamp(case["receipt"][0]) - due).days
+    late, least = case["max_lateness_days"], case["min_shipment"]
+    shipped = ship_schedule(
+        [case["qty"]],
+        [0, receipt],
+        [case["on_hand"], case["receipt"][1]],
+        latest_day=None if late is None else [late],
+        minimum_shipment=None if least is None else [least],
+    )
+    expected = [[(pd.Timestamp(d) - due).days, float(q)] for d, q in case["deliveries"]]
+    assert shipped[["day", "quantity"]].to_numpy().tolist() == expected
+
+
+def test_fifo_serves_by_date_and_holds_for_complete_only() -> None:
+    assert allocate_fifo(5, [3, 4], order_date=["2024-02-01", "2024-01-01"]).tolist() == [1.0, 4.0]
+    # The first line wants all or nothing: its four units are held, the later line does not overtake.
+    assert allocate_fifo(4, [6, 3], complete_only=[True, False]).tolist() == [0.0, 0.0]
+    assert allocate_fifo(8, [6, 3], complete_only=[True, False]).tolist() == [6.0, 2.0]
+
+
+def test_priority_before_date_and_cap() -> None:
+    share = allocate_priority(6, [4, 4, 4], priority=[2, 1, 1], order_date=[1, 3, 2])
+    assert share.tolist() == [0.0, 2.0, 4.0]
+    assert allocate_priority(6, [4, 4, 4], priority=[2, 1, 1], cap=[9, 1, 9]).tolist() == [1.0, 1.0, 4.0]
+
+
+def test_fair_share_pours_again_what_a_complete_only_line_cannot_use() -> None:
+    share = allocate_fair_share(9, [8, 4, 4], complete_only=[True, False, False])
+    assert share.tolist() == [0.0, 4.0, 4.0]
+    both = allocate_fair_share(6, [5, 6], complete_only=[True, True])
+    assert both.tolist() == [5.0, 0.0]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_bad_input_is_refused(rule: str) -> None:
+    allocate = RULES[rule]
+    with pytest.raises(ValueError, match="not negative"):
+        allocate(3, [1, -1])
+    with pytest.raises(ValueError, match="positive numbers"):
+        allocate(3, [1, 1], weights=[1, 0])
+    with pytest.raises(ValueError, match="priority has 1 entries"):
+        allocate(3, [1, 1], priority=[1])
+    assert allocate(-3, [1, 1]).tolist() == [0.0, 0.0]
+    with pytest.raises(InvalidSettings, match="did you mean 'fifo'"):
+        queue_needs(make_lines([1]), rule="fiffo")
+
+
+demands = st.lists(st.integers(0, 12), min_size=1, max_size=8)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(list(RULES)), st.integers(0, 60), demands, st.booleans(), st.data())
+def test_never_above_supply_or_demand(
+    rule: str, supply: int, demand: list[int], whole: bool, data: st.DataObject
+) -> None:
+    n = len(demand)
+    weights = data.draw(st.lists(st.floats(0.1, 50), min_size=n, max_size=n))
+    complete = data.draw(st.lists(st.booleans(), min_size=n, max_size=n))
+    scale = 1.0 if whole else 0.37
+    share = RULES[rule](
+        supply * scale,
+        np.array(demand) * scale,
+        weights=weights,
+        complete_only=complete,
+        priority=weights,
+        whole_units=whole,
+    )
+    assert (share >= 0).all()
+    assert (share <= np.array(demand) * scale * (1 + 1e-9)).all()
+    assert share.sum() <= supply * scale * (1 + 1e-9)
+    partial = (share > 0) & (share < np.array(demand) * scale * (1 - 1e-9))
+    assert not (partial & np.array(complete)).any()
+    if not any(complete):
+        assert share.sum() == pytest.approx(min(supply * scale, sum(demand) * scale))
+    if whole:
+        assert (share == np.rint(share)).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(demands, st.integers(0, 60), st.randoms())
+def test_shuffled_rows_give_everyone_the_same(demand: list[int], supply: int, random: Any) -> None:
+    order = list(range(len(demand)))
+    random.shuffle(order)
+    dates = np.arange(len(demand))
+    for allocate in (allocate_fifo, allocate_priority, allocate_fair_share):
+        straight = allocate(supply, demand, order_date=dates, priority=dates)
+        mixed = allocate(supply, np.array(demand)[order], order_date=dates[order], priority=dates[order])
+        np.testing.assert_allclose(mixed, straight[order], atol=1e-9)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=7), st.data())
+def test_fair_needs_give_out_one_unit_at_a_time(quantity: list[int], data: st.DataObject) -> None:
+    n = len(quantity)
+    weights = data.draw(st.lists(st.integers(1, 20), min_size=n, max_size=n))
+    first, complete = queue_needs(make_lines(quantity), rule="fair_share", weights=weights)
+    # Each supplied unit serves exactly one unit, so needs are whole, distinct at completion and end at the total.
+    assert sorted(set(complete)) == sorted(complete)
+    assert complete.max() == sum(quantity)
+    assert ((first >= 1) & (first <= complete)).all()
+    # A line with twice the weight is never served its first unit after an equal one.
+    for i in range(n):
+        for j in range(n):
+            if weights[i] > weights[j]:
+                assert first[i] < first[j]
+
+
+def test_fair_needs_of_broken_quantities_follow_the_water_level() -> None:
+    quantity = [2.0, 2.6, 4.0, 5.0]
+    _, complete = queue_needs(make_lines(quantity), rule="fair_share")
+    for need, wanted, k in zip(complete, quantity, range(4), strict=True):
+        assert allocate_fair_share(float(need), quantity)[k] == pytest.approx(wanted)
+        assert allocate_fair_share(float(need) - 0.1, quantity)[k] < wanted
+
+
+def test_fifo_needs_never_overtake_and_complete_only_waits_for_all() -> None:
+    first, complete = queue_needs(make_lines([4, 3, 5], complete_only=[False, True, False]))
+    assert first.tolist() == [1.0, 7.0, 8.0]
+    assert complete.tolist() == [4.0, 7.0, 12.0]
+    first, complete = queue_needs(make_lines([4, 3, 5], priority=[np.nan, 2.0, 1.0]), rule="priority")
+    assert complete.tolist() == [12.0, 8.0, 5.0]
+
+
+def test_weights_ignore_orders_of_the_shortage() -> None:
+    lines = make_lines([2, 6, 1, 3], customer_id=["a", "a", "b", ""])
+    sales = pd.DataFrame(
+        {
+            "sku": ["A", "A", "A", "B"],
+            "location": "",
+            "customer_id": ["a", "b", "b", "a"],
+            "date": pd.to_datetime(["2023-06-01", "2023-12-31", "2024-01-05", "2023-06-01"]),
+            "quantity": [40.0, 10.0, 500.0, 999.0],
+        }
+    )
+    assert purchase_weights(lines, sales).tolist() == [10.0, 30.0, 10.0, 1.0]
+
+
+def supply_frame(*rows: tuple[str, float]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {"sku": "A", "date": pd.to_datetime([d for d, _ in rows]), "quantity": [float(q) for _, q in rows]}
+    )
+
+
+def test_rules_side_by_side() -> None:
+    lines = make_lines([4, 3, 5], priority=[3, 2, 1], customer_id=["a", "b", "c"])
+    supply = supply_frame(("2024-01-10", 6), ("2024-01-20", 3))
+    table = compare_allocations(lines, supply)
+    filled = table.pivot_table(index="rule", columns="order_id", values="filled_quantity", sort=False).T
+    assert filled["fifo"].tolist() == [4.0, 3.0, 2.0]
+    assert filled["priority"].tolist() == [1.0, 3.0, 5.0]
+    assert filled["fair_share"].tolist() == [3.0, 3.0, 3.0]
+    summary = allocation_summary(table).set_index("rule")
+    assert (summary["units_filled"] == 9).all()
+    assert summary.loc["fair_share", "concentration"] == pytest.approx(1 / 3)
+    assert summary.loc["fifo", "worst_wait_days"] == 18
+    assert summary["lines_unfilled"].tolist() == [1, 1, 2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 9), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(1, 28), st.integers(0, 12)), min_size=0, max_size=5),
+    st.booleans(),
+)
+def test_comparison_is_consistent(quantity: list[int], receipts: list[tuple[int, int]], complete: bool) -> None:
+    lines = make_lines(quantity, complete_only=[complete and k % 2 == 0 for k in range(len(quantity))])
+    supply = supply_frame(*[(f"2024-02-{d:02d}", q) for d, q in receipts])
+    table = compare_allocations(lines, supply)
+    mixed = compare_allocations(lines.iloc[::-1], supply.iloc[::-1])
+    pd.testing.assert_frame_equal(table, mixed)
+    done = table["fill_date"].notna()
+    assert (table.loc[done, "filled_quantity"] == table.loc[done, "quantity"]).all()
+    assert (table.loc[~done, "filled_quantity"] < table.loc[~done, "quantity"]).all()
+    given_out = table.groupby("rule")["filled_quantity"].sum()
+    assert (given_out <= sum(q for _, q in receipts) + 1e-9).all()
+    if not complete:
+        assert (given_out == min(sum(q for _, q in receipts), sum(quantity))).all()
+
+
+def test_item_without_supply_is_listed_unfilled() -> None:
+    lines = pd.concat([make_lines([2]), make_lines([1]).assign(sku="B")], ignore_index=True)
+    table = compare_allocations(lines, supply_frame(("2024-01-02", 5)), rules=["fifo"])
+    other = table[table["sku"] == "B"]
+    assert other["filled_quantity"].tolist() == [0.0]
+    assert other["fill_date"].isna().all()

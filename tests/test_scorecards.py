@@ -1,0 +1,52 @@
+"""Scorecards counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backorder_forecast.order_lines import order_lines
+from backorder_forecast.scorecards import scorecard
+
+
+def test_counts_by_hand() -> None:
+    rows = pd.DataFrame(
+        {
+            "po_id": ["1", "2", "3", "3", "4", "5", "6"],
+            "supplier": "ACME",
+            "sku": "A",
+            "order_date": "2024-01-01",
+            "quantity_ordered": 10.0,
+            "quantity_received": [10, 10, 4, 6, None, 5, None],
+            # 1 on time, 2 late by 4, 3 whole late by 10, 4 overdue by 21, 5 cancelled after half, 6 not due
+            "received_date": ["2024-01-10", "2024-01-14", "2024-01-08", "2024-01-20", None, "2024-01-15", None],
+            "promised_date": ["2024-01-10"] * 6 + ["2024-02-15"],
+            "cancelled_date": [None, None, None, None, None, "2024-01-25", None],
+        }
+    )
+    orders = order_lines(rows, as_of="2024-01-31")
+    everything = np.zeros(len(orders.lines), dtype=np.int64)
+    found = scorecard(orders, [everything], 2)
+    first = found.iloc[0]
+    assert first[["n_lines", "n_received", "n_open", "n_cancelled", "n_late"]].tolist() == [6, 4, 2, 1, 3]
+    assert first["on_time_share"] == pytest.approx(1 / 4)
+    assert first["mean_late_days"] == pytest.approx((4 + 10 + 21) / 3)
+    assert first["fill_share"] == pytest.approx(35 / 40)
+    assert found.iloc[1]["n_lines"] == 0
+    assert np.isnan(found.iloc[1]["on_time_share"])
+
+
+def test_trend_compares_receipts_of_the_last_half_year_with_the_year_before() -> None:
+    as_of = pd.Timestamp("2024-12-31")
+    ages = np.array([10, 60, 120, 200, 300, 400, 900])
+    days = np.array([20, 20, 20, 12, 12, 12, 500])
+    received = as_of - pd.to_timedelta(ages, "D")
+    rows = pd.DataFrame(
+        {"supplier": "A", "order_date": received - pd.to_timedelta(days, "D"), "received_date": received}
+    )
+    orders = order_lines(rows, as_of=as_of)
+    one = np.zeros(len(orders.lines), dtype=np.int64)
+    assert scorecard(orders, [one], 1)["trend"].tolist() == [8.0]
+    thin = order_lines(rows.iloc[1:], as_of=as_of)
+    assert np.isnan(scorecard(thin, [one[1:]], 1)["trend"][0])

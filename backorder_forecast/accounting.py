@@ -83,9 +83,15 @@ def join_rows(parts: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.DataFrame(joined)[list(SET_ASIDE_COLUMNS)]
 
 
-def input_notes(frames: Mapping[str, pd.DataFrame], day: pd.Timestamp, unused: list[str]) -> tuple[str, ...]:
-    """Sentences about the input as a whole: sales after the last known day, old stock, codes that do not match."""
+def input_notes(
+    frames: Mapping[str, pd.DataFrame], day: pd.Timestamp, unused: list[str], *, dated_by_order: bool
+) -> tuple[str, ...]:
+    """Sentences about the input as a whole: what sales are dated by, old stock, product codes that do not match."""
     notes = []
+    if dated_by_order:
+        notes.append(
+            "sales is dated by the order date: plan with Settings(sales_are='orders'), or map the day of shipment."
+        )
     sales = frames["sales"]
     last_sale = sales["date"].max()
     if last_sale > day:
@@ -98,13 +104,17 @@ def input_notes(frames: Mapping[str, pd.DataFrame], day: pd.Timestamp, unused: l
     if len(stock) and (latest := stock[stock <= day].max()) < day:
         age = (day - latest).days
         notes.append(f"The latest stock is of {latest:%Y-%m-%d}, {age} days before as_of: it is rolled forward.")
-    sold = sales["sku"].cat.remove_unused_categories().cat.categories
     for name in ("inventory", "purchase_orders", "backorders"):
-        own = pd.Index(frames[name]["sku"].dropna().unique()).astype("str")
-        if len(own) and not own.isin(sold).any():
+        own = _names(frames[name]["sku"])
+        if len(own) and not own.isin(sold := _names(sales["sku"])).any():
             notes.append(
                 f"No SKU of {name} occurs in sales ({own[0]} against {sold[0]}): do both use the same product code?"
             )
     if unused:
         notes.append(f"Not read, because the name is not that of a table: {', '.join(unused)}.")
     return tuple(notes)
+
+
+def _names(sku: pd.Series) -> pd.Index:
+    names: pd.Index = pd.Index(sku.dropna().unique()).astype("str")
+    return names

@@ -20,11 +20,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
 
+import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-
-from backorder_forecast.projection import NEVER, project_stock
 
 PLAYERS = ("late order", "demand surge", "ordered too little", "held stock")
 
@@ -35,7 +34,7 @@ class Situation:
 
     `start`, `held`, `missing_order` (units) and `demand_ratio` (reference level / level now) have shape (n_items,);
     `demand`, `receipts`, `reference_receipts` (n_items, n_paths, n_periods); `arrival` (period of an order placed now)
-    and `missing_arrival` (of the missing order) (n_items, n_paths); `joins` (n_items,) as in `project_stock`.
+    and `missing_arrival` (of the missing order) (n_items, n_paths).
     """
 
     start: NDArray[np.float64]
@@ -47,7 +46,6 @@ class Situation:
     reference_receipts: NDArray[np.float64]
     arrival: NDArray[np.int64]
     missing_arrival: NDArray[np.int64]
-    joins: NDArray[np.float64]
 
 
 def shapley(
@@ -121,21 +119,41 @@ def _sentence(cause: str, risk: float, without: float) -> str:
 
 
 def _coalition_risks(s: Situation) -> dict[frozenset[str], NDArray[np.float64]]:
-    n_periods = s.demand.shape[2]
-    supplement = np.zeros_like(s.receipts)
-    rows, paths = np.nonzero(s.missing_arrival < n_periods)
-    supplement[rows, paths, s.missing_arrival[rows, paths]] = s.missing_order[rows]
-    calm_demand = s.demand * s.demand_ratio[:, None, None]
-    risks: dict[frozenset[str], NDArray[np.float64]] = {}
-    for size in range(len(PLAYERS) + 1):
-        for group in combinations(PLAYERS, size):
-            demand = s.demand if "demand surge" in group else calm_demand
-            receipts = s.receipts if "late order" in group else s.reference_receipts
-            if "ordered too little" not in group:
-                receipts = receipts + supplement
-            start = s.start if "held stock" in group else s.start + s.held
-            stock = project_stock(start, demand, receipts, unmet="partial", wait_share=s.joins)
-            # Already short is unmet demand at once, whatever the paths do next.
-            short = (start < 0)[:, None] | ((stock.first_unmet != NEVER) & (stock.first_unmet < s.arrival))
-            risks[frozenset(group)] = short.mean(axis=1)
+    risks = _risks(
+        s.start, s.held, s.missing_order, s.demand_ratio, s.demand, s.receipts, s.reference_receipts, s.arrival,
+        s.missing_arrival,
+    )  # fmt: skip
+    # Bit k of a row of `risks` says whether player k is as it is now.
+    return {
+        frozenset(p for k, p in enumerate(PLAYERS) if bits >> k & 1): risks[:, bits]
+        for bits in range(2 ** len(PLAYERS))
+    }
+
+
+@nb.njit(cache=True, nogil=True)
+def _risks(start, held, missing_order, ratio, demand, receipts, reference, arrival, missing_arrival):  # type: ignore[no-untyped-def]
+    """Share of paths that are short before the arrival, per item and coalition (bits in the order of `PLAYERS`)."""
+    n_items, n_paths, n_periods = demand.shape
+    risks = np.zeros((n_items, 16))
+    for i in range(n_items):
+        for bits in range(16):
+            factor = 1.0 if bits & 2 else ratio[i]
+            begin = start[i] if bits & 8 else start[i] + held[i]
+            ordered = 0.0 if bits & 4 else missing_order[i]
+            short = 0
+            for p in range(n_paths):
+                level = begin
+                # Already short is unmet demand at once, whatever the path does next.
+                if level < 0.0:
+                    short += 1
+                    continue
+                for t in range(min(arrival[i, p], n_periods)):
+                    level += receipts[i, p, t] if bits & 1 else reference[i, p, t]
+                    if t == missing_arrival[i, p]:
+                        level += ordered
+                    level -= demand[i, p, t] * factor
+                    if level < 0.0:
+                        short += 1
+                        break
+            risks[i, bits] = short / n_paths
     return risks

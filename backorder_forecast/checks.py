@@ -44,7 +44,7 @@ def check_duplicates(drafts: Mapping[str, Draft], *, drop: bool) -> None:
     A repeated snapshot, product or supplier item is one fact and always counted once.
     """
     for name, draft in drafts.items():
-        again = draft.frame.index.isin(draft.twins)
+        again = draft.is_twin()
         if TABLES[name].key:
             draft.merge_away(again, "the same row twice", "counted once")
         elif drop:
@@ -117,6 +117,13 @@ def _later(first: pd.Series, second: pd.Series) -> NDArray[np.bool_]:
     return (first > second).to_numpy()
 
 
+def _beside_order(draft: Draft, column: str, rows: NDArray[np.bool_]) -> pd.Series:
+    """The date of some rows with the order date beside it, as text."""
+    some = draft.frame.loc[rows, [column, "order_date"]]
+    words: pd.Series = some[column].dt.strftime("%Y-%m-%d") + ", ordered " + some["order_date"].dt.strftime("%Y-%m-%d")
+    return words.reindex(draft.frame.index)
+
+
 def _ignore(draft: Draft, column: str, bad: NDArray[np.bool_], reason: str) -> None:
     if bad.any():
         draft.note(reason, bad, f"{column} is ignored, the row is used")
@@ -126,16 +133,13 @@ def _ignore(draft: Draft, column: str, bad: NDArray[np.bool_], reason: str) -> N
 def _check_purchase_orders(draft: Draft) -> None:
     for column, verb in (("received_date", "received"), ("cancelled_date", "cancelled")):
         wrong = _later(draft.frame["order_date"], draft.frame[column])
+        sisters = np.zeros_like(wrong)
         if wrong.any() and {"po_id", "sku"} <= draft.given:
             # Without one of its receipts a line would look open for that quantity.
-            line = draft.frame[["po_id", "sku"]]
-            lines = pd.MultiIndex.from_frame(line)
+            lines = pd.MultiIndex.from_frame(draft.frame[["po_id", "sku"]])
             sisters = lines.isin(lines[wrong]) & draft.frame["po_id"].notna().to_numpy() & ~wrong
-            draft_found = draft.frame[column]
-            draft.set_aside(wrong, column, f"{verb} before it was ordered", draft_found)
-            draft.set_aside(sisters[~wrong], column, f"another row of this order line was {verb} before it was ordered")
-        else:
-            draft.set_aside(wrong, column, f"{verb} before it was ordered")
+        draft.set_aside(wrong, column, f"{verb} before it was ordered", _beside_order(draft, column, wrong))
+        draft.set_aside(sisters[~wrong], column, f"another row of this order line was {verb} before it was ordered")
     frame = draft.frame
     for column in ("promised_date", "supplier_confirmed_date"):
         _ignore(draft, column, _later(frame["order_date"], frame[column]), f"{column} before the order date")
@@ -163,7 +167,7 @@ def _check_backorders(draft: Draft) -> None:
         wrong = _later(draft.frame["order_date"], draft.frame[column])
         # A row that closes its line all alone can go; any other is needed to know what is still open.
         gone = wrong & (alone & closes)[at]
-        draft.set_aside(gone, column, f"{verb} before it was ordered")
+        draft.set_aside(gone, column, f"{verb} before it was ordered", _beside_order(draft, column, gone))
         rest = (wrong & ~gone)[~gone]
         draft.note(f"{verb} before it was ordered", rest, f"the quantity counts as {verb}, the date is not used")
     frame = draft.frame
@@ -230,7 +234,11 @@ def _one_place(draft: Draft) -> None:
             "inventory": f"sales has no location, so the stock of {len(places)} locations is added up per SKU",
         }.get(draft.name, f"sales has no location, so the {len(places)} locations of this table are not told apart")
         draft.note("locations not used", given.notna().to_numpy(), words)
-    draft.frame["location"] = _filled(given.mask(given.notna()))
+    nowhere = pd.Series("", index=given.index, dtype="str")
+    if isinstance(given.dtype, pd.CategoricalDtype):
+        codes = np.zeros(len(given), dtype=np.int8)
+        nowhere = pd.Series(pd.Categorical.from_codes(codes, categories=pd.Index([""], dtype="str")), index=given.index)
+    draft.frame["location"] = nowhere
 
 
 def _filled(location: pd.Series) -> pd.Series:
@@ -280,15 +288,14 @@ def _not_in(sku: pd.Series, known: pd.Index) -> NDArray[np.bool_]:
 
 def _no_match(draft: Draft, known: pd.Index) -> Failure:
     """Failure of a table of which no SKU is in products, with the reason if it is leading zeros or case."""
-    own = pd.Index(draft.frame["sku"].dropna().unique()).astype("str")
+    own = pd.Series(draft.frame["sku"].dropna().unique(), dtype="str")
+    theirs = pd.Series(known, dtype="str")
     what = "check that both exports use the same product code, or leave products out"
-    for change, words in (
-        (lambda i: i.str.lstrip("0"), "leading zeros were lost in one of the files: export the codes as text"),
-        (lambda i: i.str.upper(), "they differ in upper and lower case: write them one way"),
-    ):
-        if change(own).isin(change(known.astype("str"))).any():
-            what = words
-    found = f"{draft.name} has {', '.join(map(str, own[:3]))}; products has {', '.join(map(str, known[:3]))}"
+    if own.str.upper().isin(theirs.str.upper()).any():
+        what = "they differ in upper and lower case: write them one way"
+    elif own.str.lstrip("0").isin(theirs.str.lstrip("0")).any():
+        what = "leading zeros were lost in one of the files: export the codes as text"
+    found = f"{draft.name} has {', '.join(own.head(3))}; products has {', '.join(theirs.head(3))}"
     problem = "no SKU of this table is in products"
     return {"table": draft.name, "column": "sku", "problem": problem, "found": found, "what_to_do": what}
 

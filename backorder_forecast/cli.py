@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables
-from backorder_forecast.frames import FLAGS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -216,6 +215,8 @@ def _report(
 
 
 def _plan_json(plan: Plan, files: list[Path], found: int) -> dict[str, Any]:
+    from backorder_forecast.frames import FLAGS
+
     flags = plan.stockouts["flag"].value_counts()
     return {
         "ok": True,
@@ -232,6 +233,8 @@ def _plan_json(plan: Plan, files: list[Path], found: int) -> dict[str, Any]:
 
 
 def _findings(plan: Plan, fail_on: FailOn | None) -> int:
+    from backorder_forecast.frames import FLAGS
+
     if fail_on is None:
         return 0
     return int(plan.stockouts["flag"].isin(FLAGS[: FLAGS.index(fail_on) + 1]).sum())

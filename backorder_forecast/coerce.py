@@ -55,7 +55,7 @@ class Draft:
     given: frozenset[str]
     asides: list[pd.DataFrame] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
-    twins: pd.Index = field(default_factory=lambda: pd.Index([], dtype="int64"))
+    twins: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     about: str = ""
 
     @property
@@ -67,6 +67,16 @@ class Draft:
     def n_merged(self) -> int:
         """Rows merged into others so far."""
         return sum(note.merged for note in self.notes)
+
+    def is_twin(self) -> NDArray[np.bool_]:
+        """Which rows of the frame are `twins`."""
+        flags = (
+            np.zeros(int(max(self.frame.index.max(), self.twins.max())) + 1, dtype=bool) if len(self.twins) else None
+        )
+        if flags is None or self.frame.empty:
+            return np.zeros(len(self.frame), dtype=bool)
+        flags[self.twins] = True
+        return np.asarray(flags[self.frame.index.to_numpy()])
 
     def set_aside(self, bad: NDArray[np.bool_], column: str, reason: str, found: pd.Series | None = None) -> int:
         """Move the rows where `bad` is true out of the frame; `found` shows their values (default: the column's)."""
@@ -111,7 +121,7 @@ def read_draft(
     if failures:
         return None, understood, failures
     rows = draft.frame.index
-    draft.twins = rows[same_rows(list(raw.columns.values()))]
+    draft.twins = rows[same_rows(list(raw.columns.values()))].to_numpy()
     for name, p in parsed.items():
         _apply_rules(draft, table.column(name), p, raw.columns[matches.field_of[name]].set_axis(rows))
     if draft.n_read and draft.frame.empty:
@@ -154,14 +164,17 @@ def same_rows(columns: list[pd.Series]) -> NDArray[np.bool_]:
     n = len(columns[0]) if columns else 0
     mixed = np.zeros(n, dtype=np.uint64)
     for column in columns:
-        mixed = (mixed ^ _codes(column).view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= _codes(column).view(np.uint64)
+        mixed *= np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
-    again = pd.Series(mixed).duplicated(keep=False).to_numpy()
-    suspects = np.flatnonzero(again)
-    # Equal hashes are only suspects; the cells decide.
-    cells = pd.DataFrame({i: _codes(column)[suspects] for i, column in enumerate(columns)})
+    ordered = np.sort(mixed)
+    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
     same = np.zeros(n, dtype=bool)
-    same[suspects[cells.duplicated().to_numpy()]] = True
+    if len(repeated):
+        # Equal hashes are only suspects; the cells decide.
+        suspects = np.flatnonzero(pd.Series(mixed).isin(repeated).to_numpy())
+        cells = pd.DataFrame({i: _codes(column)[suspects] for i, column in enumerate(columns)})
+        same[suspects[cells.duplicated().to_numpy()]] = True
     return same
 
 
@@ -197,7 +210,9 @@ def _shown(found: pd.Series) -> pd.Categorical:
     """Values as text, (empty) where missing; encoded by distinct value."""
     codes, uniques = pd.factorize(found.astype("str") if found.dtype == object else found)
     days = isinstance(uniques, pd.DatetimeIndex)
-    texts = [f"{u:%Y-%m-%d}" if days else f"{u:g}" if isinstance(u, float | np.floating) else str(u) for u in uniques]
+    texts = [
+        f"{u:%Y-%m-%d}" if days else f"{u:.10g}" if isinstance(u, float | np.floating) else str(u) for u in uniques
+    ]
     names = pd.Series(["(empty)" if t in ("", "nan", "NaT") else t for t in texts] + ["(empty)"], dtype="str")
     final, categories = pd.factorize(names)
     return pd.Categorical.from_codes(final[codes], categories=pd.Index(categories, dtype="str"))
@@ -280,7 +295,7 @@ def _draft(table: Table, raw: RawColumns, parsed: Mapping[str, Parsed]) -> Draft
         else:
             values = _absent(column, index, table.name in LONG_TABLES)
         columns[column.name] = values
-    draft = Draft(table, pd.DataFrame(columns, index=index), raw.n_rows, frozenset(parsed))
+    draft = Draft(table, pd.DataFrame(columns, index=index, copy=False), raw.n_rows, frozenset(parsed))
     if len(raw.broken):
         reason = "the row does not have as many values as the header"
         draft.asides.append(aside_rows(table.name, pd.Index(raw.broken["row"]), "", reason, raw.broken["found"]))
@@ -313,7 +328,7 @@ def _apply_rules(draft: Draft, column: Column, parsed: Parsed, cells: pd.Series)
     if column.kind == "number":
         values = draft.frame[column.name].to_numpy()
         outside = (values < column.at_least) | (values <= column.above) | (values > column.at_most)
-        _handle(draft, column, outside, f"impossible: must be {column.rule}", draft.frame[column.name])
+        _handle(draft, column, outside, f"impossible, must be {column.rule}", draft.frame[column.name])
     if column.choices:
         words = draft.frame[column.name].str.lower()
         draft.frame[column.name] = words

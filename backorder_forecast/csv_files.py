@@ -124,6 +124,10 @@ def sniff_csv(path: Path) -> CsvLayout:
     if declared and len(lines) > first + 1:
         first += 1
     delimiter = declared.group(1) if declared else _delimiter(lines[first : first + 50])
+    if not delimiter and (below := _delimiter(lines[first + 1 : first + 50])):
+        found = f"first line {lines[first][:60]!r}, then columns separated by {DELIMITERS[below]}"
+        what = "remove what stands above the column names"
+        raise UnreadableFile("the first line does not hold the column names", found, what)
     if delimiter not in DELIMITERS:
         raise UnreadableFile(
             "the columns cannot be told apart",

@@ -1,9 +1,10 @@
 """The longest wait to accept per item, and whether to take a backorder today.
 
 The cutoff of `waits.py` is pulled to the usual band of the product type as much as `band_weight_n` observed
-cancellations would: n cancellations give the shop's own cutoff the weight n / (n + band_weight_n), its clip to the band
-the rest. Today's decision compares the worth of refusing with the expected worth of accepting over the item's present
-wait distribution. Money is per line, days count from the order, quantities are units.
+cancellations would: n cancellations of that type give the shop's own cutoff the weight n / (n + band_weight_n), its
+clip to the band the rest. Counting the type, not the item, lets the weight rise with every cancellation seen. Today's
+decision compares the worth of refusing with the expected worth of accepting over the item's present wait distribution.
+Money is per line, days count from the order, quantities are units.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
     own, low, high = (wait_cutoff(terms, x, max_days=settings.max_cutoff_days) for x in laws)
     low, high = np.minimum(low, own), np.maximum(high, own)
     band = np.array([settings.cutoff_bands[t] for t in fitted["product_type"]], dtype=np.float64).reshape(n, 2)
-    weight = fitted["n_pooled"].to_numpy(np.float64)
+    weight = fitted["n_type"].to_numpy(np.float64)
     weight = weight / (weight + settings.band_weight_n)
     blended = [weight * x + (1 - weight) * np.clip(x, band[:, 0], band[:, 1]) for x in (own, low, high)]
     # An item that earns nothing at any wait stays at 0 whatever its band.

@@ -109,7 +109,7 @@ def _from_datetimes(raw: pd.Series) -> Parsed:
     moments = raw.to_numpy()
     days = moments.astype("datetime64[D]")
     empty = np.isnat(days)
-    if bool(((moments != days) & ~empty).any()):
+    if bool(((moments != days.astype(moments.dtype)) & ~empty).any()):
         how.append("time of day dropped")
     number = days.astype(np.int64)
     first, last = (np.datetime64(f"{y}-01-01", "D").astype(np.int64) for y in (FIRST_YEAR, LAST_YEAR + 1))

@@ -9,7 +9,9 @@ posterior from their group. Non-integer units are drawn as zeros mixed with gamm
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numba as nb
 import numpy as np
@@ -30,6 +32,9 @@ from backorder_forecast.smoothing import demand_classes
 _SHAPES = np.exp(np.linspace(np.log(0.01), np.log(1e4), 180))
 _BINS = 512
 _SELECTION_ITEMS = 1500
+
+
+DemandDraw = Callable[[int, int, int], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,29 +87,29 @@ class DemandModel:
 
     def paths(self, clock: Clock, *, n_paths: int, seed: int, bucket_size: int = 128) -> SamplePaths:
         """Sample paths of demand over the periods of a clock."""
+        draw = self.drawer(clock, n_paths=n_paths, seed=seed)
+        items = self.items[["sku", "location"]].astype("str")
+        return SamplePaths(
+            items, clock.starts, n_paths, lambda start, stop: draw(start, stop, clock.n_periods), bucket_size
+        )
+
+    def drawer(self, clock: Clock, *, n_paths: int, seed: int) -> DemandDraw:
+        """Function (start, stop, n_periods) -> demand of the items start to stop over the first periods of a clock.
+
+        Values are (stop - start, n_paths, n_periods); fewer periods give the beginning of the same paths.
+        """
         keys = streams.item_keys(self.items["sku"], self.items["location"], seed, streams.DEMAND)
-        table = gamma_table(_SHAPES, _BINS)
+        table = _mixing_table()
         shape, scale, zero = self._laws()
+        level_shape = self.level**2 / np.maximum(self.level_variance, 1e-300)
 
-        def sampler(start: int, stop: int) -> NDArray[np.float64]:
+        def draw(start: int, stop: int, n_periods: int) -> NDArray[np.float64]:
             rows = slice(start, stop)
-            factors = self.factors(clock, rows)
-            level_shape = self.level[rows] ** 2 / np.maximum(self.level_variance[rows], 1e-300)
-            return np.asarray(
-                _draw(
-                    keys[rows],
-                    self.level[rows],
-                    level_shape,
-                    shape[rows],
-                    scale[rows],
-                    zero[rows],
-                    factors,
-                    table,
-                    n_paths,
-                )
-            )
+            factors = np.ascontiguousarray(self.factors(clock, rows)[:, :n_periods])
+            laws = (self.level[rows], level_shape[rows], shape[rows], scale[rows], zero[rows])
+            return np.asarray(_draw(keys[rows], *laws, factors, table, n_paths))
 
-        return SamplePaths(self.items[["sku", "location"]].astype(str), clock.starts, n_paths, sampler, bucket_size)
+        return draw
 
     def scaled(self, factor: NDArray[np.float64]) -> DemandModel:
         """The same model with each item's demand multiplied by a factor, shape (n_items,)."""
@@ -120,13 +125,13 @@ class DemandModel:
         m, w = self.level, self.within_variance
         counted = np.isnan(self.zero_share)
         # E[level^2] = m^2 + level variance enters the dispersion, so that one period has exactly the variance v.
+        square = m**2 + self.level_variance
         with np.errstate(divide="ignore", invalid="ignore"):
-            shape = np.where(w > 1.02 * m, (m**2 + self.level_variance) / (w - m), np.inf)
+            shape = np.where(w > 1.02 * m, square / (w - m), np.inf)
             busy = 1.0 - np.nan_to_num(self.zero_share)
             scale = np.where(counted, 1.0, 1.0 / np.maximum(busy, 1e-9))
-            size_mean = m * scale
-            size_variance = (w + m**2) * scale - size_mean**2
-            size_shape = np.where(size_variance > 1e-9 * size_mean**2, size_mean**2 / size_variance, np.inf)
+            dispersion = (w + square) / (square * scale) - 1.0
+            size_shape = np.where(dispersion > 1e-9, 1.0 / dispersion, np.inf)
         zero = np.where(counted, -1.0, 1.0 - busy)
         return np.where(counted, shape, size_shape), scale, zero
 
@@ -349,6 +354,12 @@ def _about(
     frame["confidence"] = confidence
     frame["confidence_reason"] = reasons
     return frame
+
+
+@lru_cache(maxsize=1)
+def _mixing_table() -> NDArray[np.float64]:
+    """Conditional means of unit-mean gammas over equiprobable bins, one row per shape."""
+    return gamma_table(_SHAPES, _BINS)
 
 
 @nb.njit(cache=True, nogil=True)

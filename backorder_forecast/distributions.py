@@ -41,8 +41,9 @@ def negative_binomial_from_moments(mean: ArrayLike, variance: ArrayLike) -> tupl
     """
     m, v = np.broadcast_arrays(np.asarray(mean, dtype=np.float64), np.asarray(variance, dtype=np.float64))
     spread = v > POISSON_RATIO * m
-    r = np.full(m.shape, np.inf)
-    p = np.ones(m.shape)
+    unknown = np.isnan(m + v)
+    r = np.where(unknown, np.nan, np.inf)
+    p = np.where(unknown, np.nan, 1.0)
     np.divide(m * m, v - m, out=r, where=spread)
     np.divide(m, v, out=p, where=spread)
     return r, p
@@ -66,7 +67,7 @@ def nb_pmf(count: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Floats:
     x, a, q = k[spread], r[spread], p[spread]
     # betaln keeps its digits where the difference of gammaln(r + k) and gammaln(r) would lose them
     log[spread] = -np.log(a + x) - special.betaln(a, x + 1.0) + a * np.log(q) + special.xlog1py(x, -q)
-    return np.where(np.isnan(k + m), np.nan, np.exp(log))
+    return np.where(np.isnan(k + m + p), np.nan, np.exp(log))
 
 
 def nb_cdf(count: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Floats:
@@ -180,44 +181,6 @@ def nb_shortage(level: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Float
     above = np.floor(x) + 1.0
     short = m * _at_least(above - 1.0, m, r + 1.0, p) - x * _at_least(above, m, r, p)
     return np.where(x < 0, m - x, np.maximum(short, 0.0))
-
-
-def crps_negative_binomial(observed: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> Floats:
-    """Continuous ranked probability score of a count forecast, in units; smaller is better.
-
-    Sum over k of (F(k) - 1{k >= observed})^2 in closed form (Wei & Held 2014, TEST 23, eq. 7).
-
-    Parameters
-    ----------
-    observed
-        Observed counts.
-    mean, variance
-        Moments of the forecast; Poisson where variance <= 1.02 mean.
-
-    Examples
-    --------
-    >>> float(crps_negative_binomial(0, 3.0, 7.5).round(6))
-    1.564453
-    """
-    y, m, r, p = _parameters(observed, mean, variance)
-    inside = m * (1.0 - _at_least(y, m, r + 1.0, p))  # E[D; D <= y]
-    distance = y * (2.0 * _cdf(y, m, r, p) - 1.0) + m - 2.0 * inside
-    spread = np.where(np.isinf(r), m * (special.i0e(2.0 * m) + special.i1e(2.0 * m)), 0.0)
-    wide = np.isfinite(r) & (m > 0)
-    a, q = r[wide], p[wide]
-    spread[wide] = m[wide] / q * special.hyp2f1(a + 1.0, 0.5, 2.0, -4.0 * (1.0 - q) / (q * q))
-    return np.where(m > 0, distance - spread, np.abs(y))
-
-
-def crps_poisson(observed: ArrayLike, mean: ArrayLike) -> Floats:
-    """Continuous ranked probability score of a Poisson forecast, in units.
-
-    Examples
-    --------
-    >>> float(crps_poisson(5, 3.0).round(6))
-    1.313114
-    """
-    return crps_negative_binomial(observed, mean, mean)
 
 
 def poisson_censored_mle(uncensored: ArrayLike, censored_at: ArrayLike, *, tolerance: float = 1e-10) -> float:
@@ -356,7 +319,7 @@ def _parameters(count: ArrayLike, mean: ArrayLike, variance: ArrayLike) -> tuple
 
 def _cdf(count: Floats, mean: Floats, r: Floats, p: Floats) -> Floats:
     """P(D <= count), given size and probability; all of one shape."""
-    out = np.where(np.isnan(count + mean), np.nan, np.where(count >= 0, 1.0, 0.0))
+    out = np.where(np.isnan(count + mean + p), np.nan, np.where(count >= 0, 1.0, 0.0))
     k = np.floor(count)
     regular = (k >= 0) & np.isfinite(k) & (mean > 0)
     poisson, spread = regular & np.isinf(r), regular & np.isfinite(r)
@@ -368,7 +331,7 @@ def _cdf(count: Floats, mean: Floats, r: Floats, p: Floats) -> Floats:
 
 def _at_least(count: Floats, mean: Floats, r: Floats, p: Floats) -> Floats:
     """P(D >= count), accurate in the far tail; all of one shape."""
-    out = np.where(np.isnan(count + mean), np.nan, np.where(count > 0, 0.0, 1.0))
+    out = np.where(np.isnan(count + mean + p), np.nan, np.where(count > 0, 0.0, 1.0))
     k = np.ceil(count)
     regular = (k > 0) & np.isfinite(k) & (mean > 0)
     poisson, spread = regular & np.isinf(r), regular & np.isfinite(r)

@@ -63,15 +63,14 @@ def write_excel(
     """
     xlsxwriter = _xlsxwriter()
     limit = min(max_rows, SHEET_ROWS)
-    with replaced_when_done(path) as staged:
-        workbook = xlsxwriter.Workbook(str(staged), {"constant_memory": True, "nan_inf_to_errors": False})
+    options = {"constant_memory": True}
+    with replaced_when_done(path) as staged, xlsxwriter.Workbook(str(staged), options) as workbook:
         # The time of writing would make two equal workbooks differ.
         workbook.set_properties({"title": title, "created": as_of.to_pydatetime()})
         styles = _Styles(workbook)
         _first_sheet(workbook, styles, frames, title, as_of, summary, notes, limit)
         for name, frame in frames.items():
             _frame_sheet(workbook, styles, name, frame.head(limit))
-        workbook.close()
     return Path(path)
 
 
@@ -177,7 +176,7 @@ def _risk_colours(sheet: Worksheet, styles: _Styles, frame: pd.DataFrame) -> Non
                 rule = {"type": "cell", "criteria": "==", "value": f'"{flag}"', "format": style}
                 sheet.conditional_format(1, k, last, k, rule)
         elif str(column).startswith("p_stockout"):
-            bar = {"type": "data_bar", "bar_color": "#e39b8f", "bar_solid": True, "min_type": "num", "max_type": "num"}
+            bar = {"type": "data_bar", "bar_color": "#e39b8f", "min_type": "num", "max_type": "num"}
             sheet.conditional_format(1, k, last, k, {**bar, "min_value": 0, "max_value": 1})
 
 

@@ -71,13 +71,17 @@ def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp) 
         notes.append(f"stock of {latest:%Y-%m-%d} was rolled forward {gap} days by recorded receipts and sales")
         stale = int((inventory["date"] == latest).sum())
         rows.append(_quality("inventory", "snapshot older than as_of", stale, notes[-1]))
+    own_latest = inventory.groupby(["sku", "location"], observed=True)["date"].max()
+    older = int((own_latest < latest).sum())
+    if older:
+        notes.append(f"{older} items are not in the stock of {latest:%Y-%m-%d}: their own latest one was rolled forward")
+        rows.append(_quality("inventory", "item missing in the latest snapshot", older, notes[-1]))
     can_walk = len(received) > 0
     if not can_walk and snapshots > 1:
         # Without receipts a walk between snapshots would only ever fall; the snapshots speak for themselves.
         empty = shipped.iloc[:0]
         levels = stock_levels(empty, received, inventory, items, days)
-        after = shipped[shipped["date"] > latest]
-        on_hand = stock_levels(after, received, inventory, items, days)[:, -1]
+        on_hand = stock_levels(shipped, received, inventory, items, days)[:, -1]
         shipped_days = received_days = np.zeros((len(items), len(days)), dtype=np.float32)
         notes.append("no receipts with quantities are known: past stock-outs are read from the snapshots alone")
     else:
@@ -165,8 +169,8 @@ def _suppliers(tables: Tables, items: pd.DataFrame) -> pd.Series:
         if not len(frame) or not (supplier == "").any():
             continue
         known = frame[frame["sku"].notna() & frame["supplier"].notna()]
-        order = ["supplier"] if by is None else [by, "supplier"]
-        known = known.sort_values(order, ascending=by is not None, kind="stable")
+        # Of several offers the cheapest, of several orders the latest; names break ties.
+        known = known.sort_values(["unit_cost", "supplier"] if by is None else [by, "supplier"], kind="stable")
         rows = (
             known[["sku", "location", "supplier"]]
             if "location" in known
@@ -186,9 +190,10 @@ def _fill_from_supplier_items(facts: pd.DataFrame, tables: Tables) -> None:
         return
     offer = tables.supplier_items
     terms = offer.assign(sku=offer["sku"].astype("str"), supplier=offer["supplier"].astype("str"))
-    terms = terms.drop_duplicates(["sku", "supplier"])
+    columns = ["unit_cost", "lead_time_days", "moq", "pack_size"]
+    terms = terms.sort_values(columns, kind="stable").drop_duplicates(["sku", "supplier"])
     found = facts[["sku", "supplier"]].astype("str").merge(terms, on=["sku", "supplier"], how="left")
-    for column in ("unit_cost", "lead_time_days", "moq", "pack_size"):
+    for column in columns:
         facts[column] = facts[column].fillna(found[column].astype(float))
 
 

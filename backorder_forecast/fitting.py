@@ -83,6 +83,7 @@ def fit_world(
     facts = item_facts(tables, history.items, history.stock, orders, lines, settings)
     orders_later, items_later = np.zeros(len(orders.frame), dtype=np.int64), np.zeros(len(facts), dtype=np.int64)
     if scenario is not None:
+        scenario.check_suppliers([*facts["supplier"], *tables.purchase_orders["supplier"].dropna().unique()])
         facts = with_start_level(facts.assign(on_hand=scenario.stock(facts)), settings)
         model = model.scaled(scenario.demand_factors(facts))
         orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
@@ -110,7 +111,8 @@ def data_quality(
     tables: Tables, history: History, lead: LeadTimes, orders: OpenLines, lines: BackorderLines
 ) -> pd.DataFrame:
     """Account of every row read; rows that a stage set aside leave the rows used of their table."""
-    parts = [tables.quality, history.records.quality, history.stock.quality, lines.quality]
+    # The account of netting continues the one of reading.
+    parts = [history.records.quality, history.stock.quality, lines.quality]
     frame = pd.concat([p for p in parts if len(p)], ignore_index=True)
     set_aside = {"backorders": int(lines.quality["rows_set_aside"].sum()) if len(lines.quality) else 0}
     for table, count in set_aside.items():
@@ -119,7 +121,7 @@ def data_quality(
         frame.loc[total, "rows_set_aside"] += count
     extra = [
         _aside_rows(stage, reasons)
-        for stage, reasons in (("lead times", lead.set_aside), ("open orders", orders.set_aside))
+        for stage, reasons in (("lead times and open orders", orders.set_aside),)
         if len(reasons)
     ]
     complete: pd.DataFrame = pd.concat([frame, *extra], ignore_index=True)

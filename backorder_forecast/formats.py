@@ -198,12 +198,16 @@ def _open_parquet(path: Path, name: str) -> SourceTable:
     def load(kinds: Mapping[str, str]) -> RawColumns:
         import pyarrow.parquet as pq
 
-        texts = [n for n, kind in kinds.items() if kind == "text" and _is_text(schema.field(n).type)]
+        columns, n_rows = {}, 0
         try:
-            table = pq.read_table(str(path), columns=list(kinds), read_dictionary=texts)
+            # One column at a time: the file may be larger than what its columns need at once.
+            for column, kind in kinds.items():
+                texts = [column] if kind == "text" and _is_text(schema.field(column).type) else []
+                part = pq.read_table(str(path), columns=[column], read_dictionary=texts)
+                columns[column], n_rows = _to_series(part.column(0), kind), part.num_rows
         except (pa.ArrowException, OSError) as error:
             raise UnreadableFile("the Parquet file is damaged", str(error)[:120], "export it again") from error
-        return _from_arrow(table, kinds)
+        return RawColumns(columns, n_rows, None, no_broken_rows(), "", True)
 
     return SourceTable(name, path.name, "Parquet", tuple(schema.names), load)
 
@@ -253,24 +257,27 @@ def _arrow_of(frame: Any) -> Any:
 
 
 def _from_arrow(table: Any, kinds: Mapping[str, str]) -> RawColumns:
+    columns = {name: _to_series(table.column(name), kind) for name, kind in kinds.items()}
+    return RawColumns(columns, table.num_rows, None, no_broken_rows(), "", True)
+
+
+def _to_series(column: Any, kind: str) -> pd.Series:
+    """Column of an Arrow table; text stays dictionary-encoded."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    columns = {}
-    for name, kind in kinds.items():
-        column = table.column(name)
-        if pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):
-            column = column.cast(pa.large_string())
-        if pa.types.is_decimal(column.type):
-            column = pc.cast(column, pa.float64())
-        if pa.types.is_nested(column.type):
-            column = pa.chunked_array([[str(v) for v in column.to_pylist()]], pa.string())
-        if pa.types.is_dictionary(column.type):
-            column = column.unify_dictionaries()
-        elif kind == "text" or pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            column = column.dictionary_encode().unify_dictionaries()
-        columns[name] = column.to_pandas(date_as_object=False)
-    return RawColumns(columns, table.num_rows, None, no_broken_rows(), "", True)
+    if pa.types.is_string_view(column.type) or pa.types.is_binary_view(column.type):
+        column = column.cast(pa.large_string())
+    if pa.types.is_decimal(column.type):
+        column = pc.cast(column, pa.float64())
+    if pa.types.is_nested(column.type):
+        column = pa.chunked_array([[str(v) for v in column.to_pylist()]], pa.string())
+    if pa.types.is_dictionary(column.type):
+        column = column.unify_dictionaries()
+    elif kind == "text" or pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = column.dictionary_encode().unify_dictionaries()
+    series: pd.Series = column.to_pandas(date_as_object=False)
+    return series
 
 
 def _workbook(path: Path) -> Any:

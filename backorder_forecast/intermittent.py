@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from backorder_forecast.errors import InvalidSettings, unknown_option
-from backorder_forecast.smoothing import MIN_EXPOSURE, adi_cv2, least_squares_alpha, moving_average, ses, usable_weights
+from backorder_forecast.smoothing import (
+    MIN_EXPOSURE,
+    adi_cv2,
+    least_squares_alpha,
+    moving_average,
+    panel_arrays,
+    ses,
+    usable_share,
+)
 
 Floats = NDArray[np.float64]
 
@@ -32,10 +40,8 @@ def demand_events(
     >>> sizes.tolist(), intervals.tolist()
     ([[2.0, 1.0]], [[2.0, 2.0]])
     """
-    panel = np.atleast_2d(np.asarray(y, dtype=np.float64))
-    weight = usable_weights(panel, exposure=exposure, min_exposure=min_exposure)
-    counts = ((panel > 0) & (weight > 0)).sum(axis=1)
-    events: tuple[Floats, Floats] = _events(panel, weight, int(counts.max(initial=0)))
+    panel, shares = panel_arrays(y, exposure)
+    events: tuple[Floats, Floats] = _events(panel, shares, min_exposure)
     return events
 
 
@@ -113,8 +119,7 @@ def croston(
             gains = least_squares_alpha(intervals)
         b = np.asarray(gains, dtype=np.float64)
         factor = factor * (1.0 - b / 2.0 if correction == "sba" else 1.0 - b / (2.0 - b))
-    seen = usable_weights(y, exposure=exposure, min_exposure=min_exposure).any(axis=1)
-    return np.where(np.isnan(size), np.where(seen, 0.0, np.nan), factor * size / interval)
+    return _zero_if_seen(factor * size / interval, y, exposure, min_exposure)
 
 
 def tsb_states(
@@ -149,10 +154,9 @@ def tsb_states(
     starts = ("first_interval", "first", "mean")
     if initial not in starts:
         raise unknown_option("initial", initial, starts)
-    panel = np.atleast_2d(np.asarray(y, dtype=np.float64))
-    weight = usable_weights(panel, exposure=exposure, min_exposure=min_exposure)
+    panel, shares = panel_arrays(y, exposure)
     a, b = (np.broadcast_to(np.asarray(v, dtype=np.float64), len(panel)).copy() for v in (alpha, beta))
-    states: tuple[Floats, Floats] = _tsb(panel, weight, a, b, starts.index(initial))
+    states: tuple[Floats, Floats] = _tsb(panel, shares, min_exposure, a, b, starts.index(initial))
     return states
 
 
@@ -173,8 +177,7 @@ def tsb(
     [0.256]
     """
     size, probability = tsb_states(y, alpha, beta, exposure=exposure, min_exposure=min_exposure, initial=initial)
-    seen = usable_weights(y, exposure=exposure, min_exposure=min_exposure).any(axis=1)
-    return np.where(np.isnan(size), np.where(seen, 0.0, np.nan), size * probability)
+    return _zero_if_seen(size * probability, y, exposure, min_exposure)
 
 
 def adida(y: ArrayLike, alpha: ArrayLike | None = None, *, bucket: ArrayLike | None = None) -> Floats:
@@ -226,6 +229,17 @@ def imapa(y: ArrayLike, alpha: ArrayLike | None = None) -> Floats:
     return total / levels
 
 
+def _zero_if_seen(forecast: Floats, y: ArrayLike, exposure: ArrayLike | None, min_exposure: float) -> Floats:
+    """Forecast 0 for items that were in stock without ever selling; NaN stays for those never in stock."""
+    panel, shares = panel_arrays(y, exposure)
+    rows = np.flatnonzero(np.isnan(forecast))
+    used = ~np.isnan(panel[rows])
+    if shares.size:
+        used &= (shares[rows] >= min_exposure) & (shares[rows] > 0.0)
+    forecast[rows[used.any(axis=1)]] = 0.0
+    return forecast
+
+
 def _mean_interval(panel: Floats) -> Floats:
     """Rounded mean periods between demands (halves to even), at least 1."""
     adi, _ = adi_cv2(panel, count_after_last=False)
@@ -233,24 +247,32 @@ def _mean_interval(panel: Floats) -> Floats:
 
 
 @nb.njit(cache=True, nogil=True)
-def _events(y: Floats, weight: Floats, most: int) -> tuple[Floats, Floats]:
+def _events(y: Floats, exposure: Floats, min_exposure: float) -> tuple[Floats, Floats]:
     n, periods = y.shape
+    most = 0
+    for i in range(n):
+        count = 0
+        for t in range(periods):
+            count += y[i, t] > 0.0 and usable_share(y, exposure, min_exposure, i, t) > 0.0
+        most = max(most, count)
     sizes = np.full((n, most), np.nan)
     intervals = np.full((n, most), np.nan)
     for i in range(n):
         waited, k = 0.0, 0
         for t in range(periods):
-            if weight[i, t] > 0.0:
-                waited += weight[i, t]
-                if y[i, t] > 0.0:
-                    sizes[i, k], intervals[i, k] = y[i, t], waited
-                    waited = 0.0
-                    k += 1
+            share = usable_share(y, exposure, min_exposure, i, t)
+            waited += share
+            if share > 0.0 and y[i, t] > 0.0:
+                sizes[i, k], intervals[i, k] = y[i, t], waited
+                waited = 0.0
+                k += 1
     return sizes, intervals
 
 
 @nb.njit(cache=True, nogil=True)
-def _tsb(y: Floats, weight: Floats, alpha: Floats, beta: Floats, start: int) -> tuple[Floats, Floats]:
+def _tsb(
+    y: Floats, exposure: Floats, min_exposure: float, alpha: Floats, beta: Floats, start: int
+) -> tuple[Floats, Floats]:
     n, periods = y.shape
     size = np.full(n, np.nan)
     probability = np.full(n, np.nan)
@@ -258,15 +280,16 @@ def _tsb(y: Floats, weight: Floats, alpha: Floats, beta: Floats, start: int) -> 
         z, p, waited, events, seen = np.nan, np.nan, 0.0, 0, 0.0
         if start == 2:
             for t in range(periods):
-                seen += weight[i, t]
-                events += weight[i, t] > 0.0 and y[i, t] > 0.0
+                share = usable_share(y, exposure, min_exposure, i, t)
+                seen += share
+                events += share > 0.0 and y[i, t] > 0.0
             p = events / seen if seen > 0.0 else np.nan
         first = True
         for t in range(periods):
-            w = weight[i, t]
-            if w <= 0.0:
+            share = usable_share(y, exposure, min_exposure, i, t)
+            if share <= 0.0:
                 continue
-            waited += w
+            waited += share
             hit = 1.0 if y[i, t] > 0.0 else 0.0
             if np.isnan(p):
                 if start == 1:
@@ -274,7 +297,7 @@ def _tsb(y: Floats, weight: Floats, alpha: Floats, beta: Floats, start: int) -> 
                 elif hit > 0.0:
                     p = 1.0 / waited
             elif not (first and start == 2):
-                p += beta[i] * (hit - w * p)
+                p += beta[i] * (hit - share * p)
             first = False
             if hit > 0.0:
                 z = y[i, t] if np.isnan(z) else z + alpha[i] * (y[i, t] - z)

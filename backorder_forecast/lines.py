@@ -14,6 +14,7 @@ a closed one: filled, cancelled, refunded, substituted.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -97,7 +98,7 @@ class BackorderLines:
         pointers = self.item_start[start : stop + 1]
         return self.frame.iloc[int(pointers[0]) : int(pointers[-1])], pointers - pointers[0]
 
-    @property
+    @cached_property
     def queue_quantity(self) -> NDArray[np.float64]:
         """Units waiting per item, shape (n_items,)."""
         item = self.frame["item"].to_numpy(np.int64)

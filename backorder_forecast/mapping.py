@@ -52,17 +52,16 @@ def match_columns(source: SourceTable, renames: Mapping[str, str | None]) -> tup
                 failures.append(_problem(source, field, "columns= names two columns for this field", both, what))
             matches.field_of[field] = column
             matches.how[field] = TOLD
+    doubled = {c for c in source.header if source.header.count(c) > 1}
+    for column in sorted(doubled):
+        failures.append(_problem(source, column, "two columns have the same name", column, "give each its own name"))
     candidates: dict[str, list[str]] = {}
-    for column in source.header:
+    for column in dict.fromkeys(source.header):
         match = None if column in renames else find_column(source.name, column)
         if match:
             candidates.setdefault(match, []).append(column)
     for field, columns in candidates.items():
         _choose(source, matches, field, columns, failures)
-    doubled = sorted({c for c in source.header if source.header.count(c) > 1})
-    for column in doubled:
-        what = "give each column its own name"
-        failures.append(_problem(source, column, "two columns have the same name", column, what))
     _missing(source, matches, failures)
     return matches, failures
 
@@ -129,7 +128,7 @@ def mapping_text(tables: Tables, *, width: int = 100) -> str:
             if not row["field"]:
                 left.append(f"{row['column']} ({words})" if words else str(row["column"]))
                 continue
-            arrow = str(row["field"]) if row["how"] == SAME else f"{row['column']} -> {row['field']}"
+            arrow = str(row["field"]) if row["column"] == row["field"] else f"{row['column']} -> {row['field']}"
             # Text and days name their unit themselves.
             words = words.replace("numbers", f"numbers in {row['unit']}", 1) if row["unit"] else words
             lines += textwrap.wrap(
@@ -171,7 +170,7 @@ def _bad_renames(source: SourceTable, renames: Mapping[str, str | None]) -> list
             else:
                 near = difflib.get_close_matches(str(column), source.header, n=1, cutoff=0.6)
                 what = f"did you mean {near[0]!r}?" if near else "use the names as they stand in the file"
-            columns = ", ".join(source.header)
+            columns = ", ".join(source.header[:20]) + (" ..." if len(source.header) > 20 else "")
             failures.append(_problem(source, str(column), "columns= names a column that is not there", columns, what))
         elif field is not None and field not in TABLES[source.name].names:
             near = difflib.get_close_matches(str(field), TABLES[source.name].names, n=1)
@@ -189,10 +188,11 @@ def _missing(source: SourceTable, matches: Matches, failures: list[Failure]) -> 
     for field in table.needed:
         if field in matches.field_of or field in in_conflict:
             continue
-        near = difflib.get_close_matches(plain_name(field), [plain_name(c) for c in free], n=1, cutoff=0.7)
-        guess = next((c for c in free if near and plain_name(c) == near[0]), free[0] if free else "their name")
+        near = difflib.get_close_matches(plain_name(field), [plain_name(c) for c in free], n=1, cutoff=0.6)
+        guess = next((c for c in free if near and plain_name(c) == near[0]), "the name in your file")
         what = f"rename the column that holds it: columns={{{table.name!r}: {{{guess!r}: {field!r}}}}}"
-        found = "columns " + ", ".join(source.header)
+        found = "columns " + ", ".join(free[:12]) + (f" and {len(free) - 12} more" if len(free) > 12 else "")
+        found = found if free else "no other column"
         failures.append(_problem(source, field, "needed column is missing", found, what))
 
 

@@ -40,7 +40,7 @@ _ORDER = """order, order_no, order_number, sales_order, sales_order_id, invoice,
 _PRICE = """selling_price, sales_price, sell_price, list_price, price_per_unit, Preis, Verkaufspreis"""
 _COST = """cost, unit_cost_price, cost_price, purchase_price, buying_price, standard_cost, cost_per_unit,
     Einkaufspreis"""
-_LEAD = "lead_time, leadtime, lt_days, delivery_days, stated_lead_time, Lieferzeit"
+_LEAD = "lead_time, lt_days, delivery_days, stated_lead_time, Lieferzeit"
 _MOQ = """min_order_qty, minimum_order_quantity, min_order_quantity, minimum_quantity, min_qty,
     Mindestbestellmenge"""
 _PACK = """pack, pack_qty, pack_quantity, case_size, case_pack, carton_size, order_multiple, lot_size, units_per_pack,
@@ -90,7 +90,7 @@ COLUMN_NAMES: dict[str, dict[str, str]] = {
     "inventory": {
         "sku": _SKU,
         "date": "ds, snapshot_date, stock_date, as_of, as_of_date, inventory_date, count_date, Datum, Stichtag",
-        "on_hand": """onhand, stock, stock_on_hand, quantity_on_hand, qty_on_hand, on_hand_quantity, on_hand_qty,
+        "on_hand": """stock, stock_on_hand, quantity_on_hand, qty_on_hand, on_hand_quantity, on_hand_qty,
             quantity, qty, inventory, inventory_level, stock_level, stock_end, closing_stock, ending_stock,
             current_stock, soh, Bestand, Lagerbestand""",
         "location": _LOCATION,

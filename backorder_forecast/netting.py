@@ -18,7 +18,7 @@ import pandas as pd
 
 from backorder_forecast.accounting import aside_record, join_rows, with_moved, with_record
 from backorder_forecast.coerce import aside_rows, row_examples
-from backorder_forecast.returns import exact_reversals, sums_by_day, take_back, take_fills
+from backorder_forecast.returns import exact_reversals, same_size_rows, sums_by_day, take_back, take_fills
 from backorder_forecast.settings import Settings
 from backorder_forecast.tables import Tables
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
+    Codes = NDArray[np.int32]
 
 LINE = ["order_id", "sku", "location"]
 
@@ -71,31 +72,31 @@ def net_demand(tables: Tables, settings: Settings | None = None) -> DemandRecord
     settings = Settings() if settings is None else settings
     sales = tables.sales
     account = _Account(tables.quality)
-    lines = _lines(tables.backorders) if settings.sales_are == "shipments" else _lines(tables.backorders.iloc[:0])
+    lines = _lines(tables.backorders if settings.sales_are == "shipments" else tables.backorders.iloc[:0])
     items, code, line_item = _items(sales, lines)
     quantity, scale = _whole(sales["quantity"].to_numpy(np.float64), lines)
     day = _days(sales["date"])
 
-    cancelled = exact_reversals(code, day, quantity, _customer(sales), _order_rank(sales))
+    cancelled = _reversed(sales, code, day, quantity)
     account.merged("returns that reverse a sale exactly", sales, cancelled, "the return and its sale cancel out")
     sold = (quantity > 0) & ~cancelled
-    moved_to = _moved_rows(sales, sold, lines)
-    rows = np.flatnonzero(moved_to >= 0)
-    day[rows] = lines.order_day[moved_to[rows]]
+    rows, line = _moved_rows(sales, sold, lines)
+    moved = np.zeros(len(lines.frame), dtype=np.int64)
+    np.add.at(moved, line, quantity[rows])
+    day[rows] = lines.order_day[line]
     account.used("sales", "shipments of backorder lines", sales, rows, "count at the order date of their line")
 
-    start, days, units = sums_by_day(code[sold], day[sold], quantity[sold], len(items))
-    extra = _backorder_demand(lines, line_item, moved_to, quantity, scale, (start, days, units), account)
-    lost = _carry_back(sales, code, day, quantity, cancelled, (start, days, units), scale, account)
-    item = np.repeat(np.arange(len(items)), np.diff(start))
-    start, days, units = sums_by_day(
-        np.concatenate([item, extra[0]]),
-        np.concatenate([days, extra[1]]),
-        np.concatenate([units, extra[2]]),
-        len(items),
-    )
-    frame = _frame(items, start, days, units, scale)
-    return DemandRecords(frame, account.quality, join_rows([lost]))
+    kept = (code, day, quantity) if sold.all() else (code[sold], day[sold], quantity[sold])
+    start, days, units = sums_by_day(*kept, len(items))
+    del kept
+    added = _backorder_demand(lines, line_item, moved, scale, (start, days, units), account)
+    lost = _carry_back(sales, (code, day, quantity), cancelled, (start, days, units), scale, account)
+    if len(added):
+        item = np.repeat(np.arange(len(items), dtype=np.int32), np.diff(start))
+        codes = np.concatenate([item, line_item])
+        moments, sizes = np.concatenate([days, lines.order_day]), np.concatenate([units, added])
+        start, days, units = sums_by_day(codes, moments, sizes, len(items))
+    return DemandRecords(_frame(items, start, days, units, scale), account.quality, join_rows([lost]))
 
 
 @dataclass
@@ -120,7 +121,7 @@ class _Lines:
     """Backorder lines: one entry per (order_id, sku, location), and their dated shipments."""
 
     frame: pd.DataFrame
-    order_day: Ints
+    order_day: Codes
     wanted: NDArray[np.float64]
     filled: NDArray[np.float64]
     undated: NDArray[np.float64]
@@ -157,117 +158,99 @@ def _lines(backorders: pd.DataFrame) -> _Lines:
     return _Lines(lines, order_day, wanted, filled, undated, sent[dated])
 
 
-def _items(sales: pd.DataFrame, lines: _Lines) -> tuple[pd.DataFrame, Ints, Ints]:
+def _items(sales: pd.DataFrame, lines: _Lines) -> tuple[pd.DataFrame, Codes, Codes]:
     """Items of sales and lines, sorted by sku and location, and the item of each sales row and line."""
     sku, sku_names = _coded(sales["sku"], lines.frame["sku"])
     place, place_names = _coded(sales["location"], lines.frame["location"])
-    pair = sku * len(place_names) + place
-    n_pairs = len(sku_names) * max(len(place_names), 1)
+    pair = sku.astype(np.int64) * len(place_names) + place if len(place_names) > 1 else sku
+    n_pairs = len(sku_names) * len(place_names)
     if n_pairs <= 50_000_000:
         present = np.zeros(n_pairs, dtype=bool)
         present[pair] = True
         pairs = np.flatnonzero(present)
-        code = (np.cumsum(present) - 1)[pair]
+        code = (np.cumsum(present, dtype=np.int32) - np.int32(1))[pair]
     else:
-        pairs, code = np.unique(pair, return_inverse=True)
-    places = max(len(place_names), 1)
+        pairs, inverse = np.unique(pair, return_inverse=True)
+        code = inverse.astype(np.int32)
     items = pd.DataFrame(
         {
-            "sku": pd.Categorical.from_codes(pairs // places, categories=sku_names),
-            "location": pd.Categorical.from_codes(pairs % places, categories=place_names),
+            "sku": pd.Categorical.from_codes(pairs // len(place_names), categories=sku_names),
+            "location": pd.Categorical.from_codes(pairs % len(place_names), categories=place_names),
         }
     )
-    return items, code[: len(sales)].astype(np.int64), code[len(sales) :].astype(np.int64)
+    return items, code[: len(sales)], code[len(sales) :]
 
 
-def _coded(first: pd.Series, second: pd.Series) -> tuple[Ints, pd.Index]:
+def _coded(first: pd.Series, second: pd.Series) -> tuple[Codes, pd.Index]:
     """Codes of both series, one behind the other, in one sorted list of names that begins with the empty one."""
-    parts = []
-    for series in (first, second):
-        codes, uniques = pd.factorize(series)
-        parts.append((np.asarray(codes, dtype=np.int64), pd.Index(uniques).astype("str")))
-    names = pd.Index(sorted({"", *parts[0][1], *parts[1][1]}), dtype="str")
-    mapped = [np.append(names.get_indexer(uniques), 0)[codes] for codes, uniques in parts]
-    return np.concatenate(mapped).astype(np.int64), names
+    parts = [pd.factorize(series) for series in (first, second)]
+    own = [pd.Index(uniques).astype("str") for _, uniques in parts]
+    names = pd.Index(sorted({"", *own[0], *own[1]}), dtype="str")
+    lookups = [np.append(names.get_indexer(u), 0).astype(np.int32) for u in own]
+    return np.concatenate([lookup[codes] for lookup, (codes, _) in zip(lookups, parts, strict=True)]), names
 
 
 def _whole(values: NDArray[np.float64], lines: _Lines) -> tuple[Ints, float]:
     """Quantities as whole multiples of 1 / scale: 1 where all are whole, else the finest that cannot overflow."""
     sizes = np.concatenate([lines.wanted, lines.filled, lines.shipments["size"].to_numpy(np.float64)])
-    scale = 1.0
-    if not (np.mod(values, 1) == 0).all() or not (np.mod(sizes, 1) == 0).all():
-        total = np.abs(values).sum() + sizes.sum()
-        scale = next((s for s in (1e9, 1e6, 1e3) if total * s < 4e18), 1.0)
+    whole = values.astype(np.int64)
+    if bool((whole == values).all()) and bool((np.mod(sizes, 1) == 0).all()):
+        return whole, 1.0
+    total = np.abs(values).sum() + sizes.sum()
+    scale = next((s for s in (1e9, 1e6, 1e3) if total * s < 4e18), 1.0)
     return np.rint(values * scale).astype(np.int64), scale
 
 
-def _days(dates: pd.Series) -> Ints:
-    return dates.to_numpy().astype("datetime64[D]").astype(np.int64)
+def _days(dates: pd.Series) -> Codes:
+    return dates.to_numpy().astype("datetime64[D]").view(np.int64).astype(np.int32)
 
 
-def _customer(sales: pd.DataFrame) -> Ints:
-    return np.asarray(pd.factorize(sales["customer_id"])[0], dtype=np.int64)
-
-
-def _order_rank(sales: pd.DataFrame) -> Ints:
-    """Rank of the order numbers, 0 without; only ever used to break ties."""
-    orders = sales["order_id"]
-    if not orders.notna().any() or not bool((sales["quantity"] < 0).any()):
-        return np.zeros(len(sales), dtype=np.int64)
-    codes, uniques = pd.factorize(orders)
-    rank = np.empty(len(uniques) + 1, dtype=np.int64)
-    rank[pd.Index(uniques).astype("str").argsort()] = np.arange(1, len(uniques) + 1)
-    rank[-1] = 0
-    return rank[codes]
-
-
-def _moved_rows(sales: pd.DataFrame, sold: NDArray[np.bool_], lines: _Lines) -> Ints:
-    """Line of each sales row that ships a backorder line, else -1."""
-    moved = np.full(len(sales), -1, dtype=np.int64)
-    if lines.frame.empty:
-        return moved
-    orders = sales["order_id"]
-    ours = orders.isin(pd.Index(lines.frame["order_id"].unique())).to_numpy() & sold
-    rows = np.flatnonzero(ours)
+def _reversed(sales: pd.DataFrame, code: Codes, day: Codes, quantity: Ints) -> NDArray[np.bool_]:
+    """Sales rows that a return cancels exactly, and these returns."""
+    cancelled = np.zeros(len(sales), dtype=bool)
+    rows = same_size_rows(code, quantity)
     if len(rows):
-        keys = sales[LINE].iloc[rows].astype("str")
-        known = pd.MultiIndex.from_frame(lines.frame[LINE].astype("str"))
-        moved[rows] = known.get_indexer(pd.MultiIndex.from_frame(keys))
-    return moved
+        some = sales.iloc[rows]
+        customer = np.asarray(pd.factorize(some["customer_id"])[0], dtype=np.int64)
+        # The order number only decides between sales of one day and customer.
+        order = np.asarray(pd.factorize(some["order_id"].astype("str"), sort=True)[0], dtype=np.int64)
+        cancelled[rows] = exact_reversals(code[rows], day[rows], quantity[rows], customer, order)
+    return cancelled
+
+
+def _moved_rows(sales: pd.DataFrame, sold: NDArray[np.bool_], lines: _Lines) -> tuple[Ints, Ints]:
+    """Sales rows that ship a backorder line, and the line of each."""
+    none = np.empty(0, dtype=np.int64)
+    if lines.frame.empty:
+        return none, none
+    rows = np.flatnonzero(sales["order_id"].isin(pd.Index(lines.frame["order_id"].unique())).to_numpy() & sold)
+    if not len(rows):
+        return none, none
+    known = pd.MultiIndex.from_frame(lines.frame[LINE].astype("str"))
+    line = known.get_indexer(pd.MultiIndex.from_frame(sales[LINE].iloc[rows].astype("str")))
+    return rows[line >= 0], line[line >= 0].astype(np.int64)
 
 
 def _backorder_demand(
-    lines: _Lines,
-    line_item: Ints,
-    moved_to: Ints,
-    quantity: Ints,
-    scale: float,
-    sold: tuple[Ints, Ints, Ints],
-    account: _Account,
-) -> tuple[Ints, Ints, Ints]:
-    """Demand that lines add at their order date (item, day, units); fills without order number leave `sold`."""
-    moved = np.zeros(len(lines.frame), dtype=np.int64)
-    rows = np.flatnonzero(moved_to >= 0)
-    np.add.at(moved, moved_to[rows], quantity[rows])
+    lines: _Lines, line_item: Codes, moved: Ints, scale: float, sold: tuple[Ints, Codes, Ints], account: _Account
+) -> Ints:
+    """Units that each line adds at its order date; fills without an order number in sales leave `sold`."""
     wanted, filled, undated = (np.rint(v * scale).astype(np.int64) for v in (lines.wanted, lines.filled, lines.undated))
     by_order = moved > 0
     # What is in sales already is not added: shipments moved above, and fills whose day is unknown.
     inside = np.where(by_order, np.minimum(moved, filled), undated)
-    added = np.maximum(wanted - inside, 0)
-    open_rows = np.flatnonzero(wanted > filled)
-    short = np.flatnonzero(by_order & (moved < filled))
     sent = lines.shipments[~by_order[lines.shipments["line"]]]
     line = sent["line"].to_numpy(np.int64)
     size = np.rint(sent["size"].to_numpy(np.float64) * scale).astype(np.int64)
     missing = take_fills(line_item[line], _days(sent["filled_date"]), size, *sold)
-    gone = np.flatnonzero(np.isin(np.arange(len(lines.frame)), line))
+    words = _fill_words(int(size.sum()), missing, scale)
+    open_rows = np.flatnonzero(wanted > filled)
+    short = np.flatnonzero(by_order & (moved < filled))
     frame = lines.frame
     account.used("backorders", "open or cancelled quantities", frame, open_rows, "count as demand at the order date")
-    account.used(
-        "backorders", "fills without a sale of that order", frame, gone, _fill_words(size.sum(), missing, scale)
-    )
+    account.used("backorders", "fills without a sale of that order", frame, np.unique(line), words)
     account.used("backorders", "fills larger than their sales", frame, short, "the rest counts at the order date too")
-    return line_item, lines.order_day, added
+    return np.maximum(wanted - inside, 0)
 
 
 def _fill_words(total: int, missing: int, scale: float) -> str:
@@ -281,15 +264,14 @@ def _fill_words(total: int, missing: int, scale: float) -> str:
 
 def _carry_back(
     sales: pd.DataFrame,
-    code: Ints,
-    day: Ints,
-    quantity: Ints,
+    rows_of: tuple[Codes, Codes, Ints],
     cancelled: NDArray[np.bool_],
-    sold: tuple[Ints, Ints, Ints],
+    sold: tuple[Ints, Codes, Ints],
     scale: float,
     account: _Account,
 ) -> pd.DataFrame:
     """Take the other returns off earlier sales, latest first; returns the rows that found none."""
+    code, day, quantity = rows_of
     rows = np.flatnonzero((quantity < 0) & ~cancelled)
     rows = rows[np.lexsort((quantity[rows], day[rows], code[rows]))]
     left = take_back(code[rows], day[rows], -quantity[rows], *sold)
@@ -311,7 +293,7 @@ def _carry_back(
     return aside
 
 
-def _frame(items: pd.DataFrame, start: Ints, days: Ints, units: Ints, scale: float) -> pd.DataFrame:
+def _frame(items: pd.DataFrame, start: Ints, days: Codes, units: Ints, scale: float) -> pd.DataFrame:
     row = np.repeat(np.arange(len(items)), np.diff(start))
     keep = units > 0
     frame = items.iloc[row[keep]].reset_index(drop=True)

@@ -137,7 +137,7 @@ def notices_frame(
         part["kind"] = kind
         part["deadline"] = deadlines[kind].loc[part.index] if kind in deadlines else pd.Series(pd.NaT, index=part.index)
         part["due"] = due.loc[part.index]
-        part["reason"] = _reason(part, kind, wait)
+        part["reason"] = _reason(part, kind, wait, as_of)
         part["offer"] = _offer(part, kind)
         parts.append(part)
     frame = pd.concat(parts).sort_values("line", kind="stable", ignore_index=True)
@@ -159,14 +159,15 @@ def _not_before(dates: pd.Series, as_of: pd.Timestamp) -> pd.Series:
     return dates.mask(dates < as_of, as_of)
 
 
-def _reason(part: pd.DataFrame, kind: str, wait: pd.Series) -> pd.Series:
+def _reason(part: pd.DataFrame, kind: str, wait: pd.Series, as_of: pd.Timestamp) -> pd.Series:
     own = wait[part.index]
     days = own.where(np.isfinite(own), -1).astype(np.int64).astype("str").where(np.isfinite(own), "unknown")
     cutoff = part["wait_cutoff_days"].fillna(0).round().astype(np.int64).astype("str")
     if kind == "availability":
         return pd.Series("in stock", index=part.index, dtype="str")
     if kind == "consent_or_refund":
-        return "more likely than not later than " + _day(part["due"])
+        ahead = "more likely than not later than " + _day(part["due"])
+        return ahead.where(part["due"] >= as_of, "due by " + _day(part["due"]) + " and still open")
     if kind == "delay":
         return "promised for " + _day(part["promised_date"]) + ", now " + _day(part["promise_date"])
     if kind == "new_estimate":
@@ -193,7 +194,7 @@ def _day(dates: pd.Series) -> pd.Series:
 
 
 def _texts(frame: pd.DataFrame) -> list[str]:
-    fields = frame[["order_id", "sku", "quantity", "offer", "kind"]].copy()
-    for column in ("old_date", "new_date"):
-        fields[column] = _day(frame[column])
-    return [TEXTS[row["kind"]].format_map(row) for row in fields.to_dict("records")]
+    names = ["order_id", "sku", "quantity", "offer", "old_date", "new_date"]
+    columns = [_day(frame[c]) if c.endswith("_date") else frame[c] for c in names]
+    rows = zip(frame["kind"].to_numpy(object), *(c.to_numpy(object) for c in columns), strict=True)
+    return [TEXTS[kind].format_map(dict(zip(names, values, strict=True))) for kind, *values in rows]

@@ -7,7 +7,7 @@ the record is a lower bound. A period is used only if its last day is at or befo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -88,12 +88,13 @@ def demand_panel(
     Parameters
     ----------
     sales
-        Columns sku, date, quantity and optionally location; quantities of one item and period are summed.
+        Columns sku, date, quantity and optionally location; quantities of one item and period are summed. Returns
+        (negative quantities) are taken off the sales of their period, which never falls below 0.
     freq
         D, W-MON ... W-SUN (the first day of the week), MS, or auto.
     in_stock
-        Columns sku, date, in_stock (bool, or share of the period 0-1) and optionally location. Periods without a row
-        count as in stock.
+        Columns sku, date, in_stock (bool, or share of the period 0-1) and optionally location. Several rows of one
+        item and period are averaged; periods without a row count as in stock.
     as_of
         Last known day; by default the last day of the period that holds the latest sale.
 
@@ -124,13 +125,17 @@ def demand_panel(
     keys = records[["sku", "location"]]
     items = keys.drop_duplicates().sort_values(["sku", "location"], kind="stable").reset_index(drop=True)
     panel = build_panel(records, items, freq=freq, as_of=day)
+    demand = np.maximum(panel.demand, 0.0)
     if in_stock is None:
-        return panel
+        return replace(panel, demand=demand)
     shares = _long(in_stock, "in_stock", "in_stock")
     code, column, inside = _cells(shares, panel.items, panel.periods, freq)
-    exposure = panel.exposure.copy()
-    exposure[code[inside], column[inside]] = np.clip(shares["in_stock"].to_numpy(dtype=np.float64)[inside], 0.0, 1.0)
-    return DemandPanel(panel.items, panel.periods, panel.freq, panel.as_of, panel.demand, exposure)
+    flat = code[inside] * panel.n_periods + column[inside]
+    share = np.clip(shares["in_stock"].to_numpy(dtype=np.float64)[inside], 0.0, 1.0)
+    rows = np.bincount(flat, minlength=demand.size).reshape(demand.shape)
+    total = np.bincount(flat, weights=share, minlength=demand.size).reshape(demand.shape)
+    exposure = np.where(rows > 0, total / np.maximum(rows, 1), panel.exposure)
+    return replace(panel, demand=demand, exposure=exposure)
 
 
 def build_panel(
@@ -305,17 +310,22 @@ def _long(frame: pd.DataFrame, name: str, value: str) -> pd.DataFrame:
     dates = pd.to_datetime(frame["date"])
     sku = frame["sku"] if isinstance(frame["sku"].dtype, pd.CategoricalDtype) else frame["sku"].astype(str)
     long = pd.DataFrame({"sku": sku, "location": location, "date": dates, value: frame[value].astype(float)})
+    unusable = {c: long[c].isna().to_numpy() for c in ("sku", "date", value)}
+    unusable[value] = ~np.isfinite(long[value].to_numpy(dtype=np.float64))
     failures = [
         {
             "table": name,
             "column": c,
-            "problem": f"{int(long[c].isna().sum())} values are missing",
-            "found": f"first in row {int(np.flatnonzero(long[c].isna().to_numpy())[0]) + 1}",
+            "problem": f"{int(rows.sum())} values are missing or infinite",
+            "found": f"first in row {int(np.flatnonzero(rows)[0]) + 1}",
             "what_to_do": "drop or complete these rows",
         }
-        for c in ("sku", "date", value)
-        if bool(long[c].isna().any())
+        for c, rows in unusable.items()
+        if rows.any()
     ]
     if failures:
         raise InvalidTables(failures)
+    if (long[value] % 1 != 0).any():
+        # Fractions are added smallest first, so that row order never changes a sum.
+        long = long.sort_values(value, kind="stable", ignore_index=True)
     return long

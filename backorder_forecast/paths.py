@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from backorder_forecast.errors import InvalidSettings
 
 Sampler = Callable[[int, int], NDArray[np.float64]]
-_COUNTED = 2048
+_COUNTED = 512
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,39 +174,45 @@ def _path_quantiles(values: NDArray[np.float64], ranks: NDArray[np.int64]) -> ND
     n_items, n_paths, n_periods = values.shape
     out = np.empty((n_items, n_periods, ranks.size))
     column = np.empty(n_paths)
-    counts = np.zeros(_COUNTED, dtype=np.int64)
     for i in range(n_items):
-        for t in range(n_periods):
-            top = 0.0
-            countable = True
+        top = _largest_count(values[i])
+        if top >= 0:
+            # Counting in memory order beats sorting columns for the small integers that most demand is.
+            counts = np.zeros((n_periods, top + 1), dtype=np.int32)
             for p in range(n_paths):
-                x = values[i, p, t]
-                column[p] = x
-                if x < 0.0 or x >= _COUNTED or x != math.floor(x):
-                    countable = False
-                elif x > top:
-                    top = x
-            if not countable:
-                column.sort()
+                for t in range(n_periods):
+                    counts[t, int(values[i, p, t])] += 1
+            for t in range(n_periods):
                 for k in range(ranks.size):
-                    out[i, t, k] = column[ranks[k]]
-                continue
-            # Counting beats sorting for the small integers that most demand is.
-            size = int(top) + 1
+                    seen = 0
+                    x = 0
+                    while x < top:
+                        seen += counts[t, x]
+                        if seen > ranks[k]:
+                            break
+                        x += 1
+                    out[i, t, k] = float(x)
+            continue
+        for t in range(n_periods):
             for p in range(n_paths):
-                counts[int(column[p])] += 1
+                column[p] = values[i, p, t]
+            column.sort()
             for k in range(ranks.size):
-                seen = 0
-                x_int = 0
-                while x_int < size:
-                    seen += counts[x_int]
-                    if seen > ranks[k]:
-                        break
-                    x_int += 1
-                out[i, t, k] = float(x_int)
-            for c in range(size):
-                counts[c] = 0
+                out[i, t, k] = column[ranks[k]]
     return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _largest_count(values: NDArray[np.float64]) -> int:
+    """Largest value if all are small whole numbers, else -1."""
+    top = 0.0
+    for p in range(values.shape[0]):
+        for t in range(values.shape[1]):
+            x = values[p, t]
+            if not 0.0 <= x < _COUNTED or x != math.floor(x):
+                return -1
+            top = max(top, x)
+    return int(top)
 
 
 def _item_frame(items: pd.DataFrame | Sequence[str]) -> pd.DataFrame:

@@ -38,7 +38,7 @@ class Patience:
     frame
         One row per item: sku, location, product_type, type_assumed (no type was given), balk, shape, rate (posterior of
         the hazard), n_cancelled, exposure_days (of the item), n_pooled (cancellations at the deepest level that has
-        any), basis (that level: item, category, product type, or prior).
+        any), basis (that level: item, category, product type, or prior), n_type (cancellations of the product type).
     curves
         Kaplan-Meier shares still waiting after day 0, 1, ..., shape (n_curves, n_days + 1).
     curve
@@ -188,6 +188,7 @@ def fit_patience(
             "exposure_days": exposure,
             "n_pooled": counts[deepest, np.arange(n)].astype(np.int64),
             "basis": np.array(LEVELS)[deepest],
+            "n_type": type_events.astype(np.int64),
         }
     )
     return Patience(frame=frame, curves=curves, curve=curve, power=np.where(curve >= 0, shape / rate / hazard, 1.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,21 +26,14 @@ _MOST_ROWS = 8
 _PAST_LABELS = ("wanted", "out of stock")
 
 
-def _no_history() -> pd.DataFrame:
-    return pd.DataFrame({"date": pd.DatetimeIndex([]), "demand": [], "in_stock": []})
+def _empty(*columns: str | float) -> pd.DataFrame:
+    return pd.DataFrame({c: pd.Series(dtype="datetime64[s]" if c == "date" else "float64") for c in columns})
 
 
-def _no_orders() -> pd.DataFrame:
-    columns = ["po_id", "supplier", "quantity", "promised_date", "arrival_0.1", "arrival_0.5", "arrival_0.9"]
-    return pd.DataFrame(columns=columns)
-
-
-def _no_lines() -> pd.DataFrame:
-    return pd.DataFrame(columns=["order_id", "quantity", "order_date", "promise_date", "fill_date_0.5"])
-
-
-def _no_stock() -> pd.DataFrame:
-    return pd.DataFrame({"date": pd.DatetimeIndex([]), 0.1: [], 0.5: [], 0.9: [], "p_stockout": []})
+_HISTORY = ("date", "demand", "in_stock")
+_STOCK = ("date", 0.1, 0.5, 0.9, "p_stockout")
+_ORDERS = ("po_id", "supplier", "quantity", "promised_date", "arrival_0.1", "arrival_0.5", "arrival_0.9")
+_LINES = ("order_id", "quantity", "order_date", "promise_date", "fill_date_0.5")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,10 +68,10 @@ class ItemPicture:
     title: str
     as_of: pd.Timestamp
     forecast: pd.DataFrame
-    history: pd.DataFrame = field(default_factory=_no_history)
-    stock: pd.DataFrame = field(default_factory=_no_stock)
-    open_orders: pd.DataFrame = field(default_factory=_no_orders)
-    backorders: pd.DataFrame = field(default_factory=_no_lines)
+    history: pd.DataFrame = field(default_factory=partial(_empty, *_HISTORY))
+    stock: pd.DataFrame = field(default_factory=partial(_empty, *_STOCK))
+    open_orders: pd.DataFrame = field(default_factory=partial(_empty, *_ORDERS))
+    backorders: pd.DataFrame = field(default_factory=partial(_empty, *_LINES))
     order_by_date: pd.Timestamp | None = None
     stockout_date: pd.Timestamp | None = None
     on_hand: float = float("nan")
@@ -118,11 +111,13 @@ def plot_item(picture: ItemPicture, *, figure: Figure | None = None, width: floa
     heights = [3.0, *([3.0, 1.3] if has_stock else []), *([0.55 + 0.26 * len(rows)] if rows else [])]
     with mpl.rc_context(_style()):
         if figure is None:
-            figure = _figure_class()(figsize=(width, width * (0.1 + 0.095 * sum(heights))), layout="constrained")
-        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, hspace=0.06)
+            figure = _figure_class()(figsize=(width, width * (0.1 + 0.095 * sum(heights))))
+        labels = max((len(row.label) for row in rows), default=0)
+        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, **_margins(figure, len(heights), labels))
         first = figure.add_subplot(grid[0])
         panels = [first, *(figure.add_subplot(grid[k], sharex=first) for k in range(1, len(heights)))]
-        figure.suptitle(picture.title or picture.sku, x=0.012, ha="left", fontsize=12.5, fontweight="bold")
+        top = 1 - 0.1 / figure.get_figheight()
+        figure.suptitle(picture.title or picture.sku, x=0.012, y=top, ha="left", va="top", fontsize=12.5, weight="bold")
         draw_demand(panels[0], picture)
         if has_stock:
             draw_stock(panels[1], picture)
@@ -230,6 +225,17 @@ class _Row:
     end: float
     promised: float
     note: str
+
+
+def _margins(figure: Figure, panels: int, label_letters: int) -> dict[str, float]:
+    # Room for words in inches, the rest for the panels; fixed, so that pictures stand in line and draw in one pass.
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    left, right, top, bottom, gap = max(0.62, 0.15 + 0.073 * label_letters), 0.12, 0.64, 0.42, 0.42
+    panel = max((height - top - bottom - gap * (panels - 1)) / panels, 0.1)
+    return {
+        "left": min(left / width, 0.4), "right": 1 - right / width, "top": 1 - top / height, "bottom": bottom / height,
+        "hspace": gap / panel,
+    }  # fmt: skip
 
 
 def _timeline_rows(picture: ItemPicture) -> list[_Row]:
@@ -381,7 +387,7 @@ def _units(value: float) -> str:
 
 
 def _short(text: str) -> str:
-    return text if len(text) <= 24 else f"{text[:23]}…"
+    return text if len(text) <= 22 else f"{text[:21]}…"
 
 
 @cache

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.clock import Clock
+from backorder_forecast.errors import unknown_option
 from backorder_forecast.settings import UNMET, Settings
 
 NEVER = np.int32(2**31 - 1)
@@ -32,12 +33,13 @@ class StockPaths:
     """First passage of projected stock, arrays (n_items, n_paths).
 
     `first_unmet` and `first_zero` are period numbers (from 0) or `NEVER`; `short_units` is unmet demand within the
-    horizon.
+    horizon. `n_periods` (n_items,) is how far each item was walked: what lies beyond is not known.
     """
 
     first_unmet: NDArray[np.int32]
     first_zero: NDArray[np.int32]
     short_units: NDArray[np.float64]
+    n_periods: NDArray[np.int64]
 
 
 def project_stock(
@@ -79,13 +81,16 @@ def project_stock(
     >>> int(paths.first_unmet[0, 0]), int(paths.first_zero[0, 0]), float(paths.short_units[0, 0])
     (1, 1, 3.0)
     """
+    if unmet not in UNMET:
+        raise unknown_option("unmet", unmet, UNMET)
     n_items, _, total = demand.shape
-    walk = np.full(n_items, total) if n_periods is None else n_periods
+    walk = np.full(n_items, total) if n_periods is None else np.minimum(n_periods, total)
     share = np.full(n_items, 0.5) if wait_share is None else wait_share
     # One number says all three: the share of unmet demand that joins the queue.
     joins = {"backorder": np.ones(n_items), "lost": np.zeros(n_items), "partial": share}[unmet]
     horizon = total if horizon_periods is None else horizon_periods
-    return StockPaths(*_walk(start, demand, receipts, joins, walk.astype(np.int64), horizon))
+    walk = walk.astype(np.int64)
+    return StockPaths(*_walk(start, demand, receipts, joins, walk, horizon), walk)
 
 
 def stock_quantiles(
@@ -154,8 +159,11 @@ def stockout_frame(
     columns["expected_short_units"] = short
     columns["revenue_at_risk"] = short * items["price"].to_numpy(dtype=np.float64)
     opens = np.maximum((clock.starts - clock.as_of).days.to_numpy(), 1)
-    deadline = _days(stock.first_unmet, opens.astype(np.int64), beyond=int(end_days[-1]) + 1)
-    slack = np.where(out_now[:, None], 0, deadline) - lead_days.astype(np.int64)
+    deadline = np.where(out_now[:, None], 0, _days(stock.first_unmet, opens.astype(np.int64)))
+    slack = deadline - lead_days.astype(np.int64)
+    # A path without unmet demand misses nothing, and says nothing of the days after its own last one.
+    walked = end_days[stock.n_periods - 1][:, None] + 1
+    slack = np.where(deadline == NEVER, np.maximum(walked - lead_days, 0), slack)
     order_by = _order_by_day(slack, items["review_days"].to_numpy(dtype=np.int64), settings.service_level)
     columns["order_by_date"] = clock.dates(order_by)
     columns["p_zero"] = np.where(items["start"].to_numpy() <= 0, 1.0, (zero_day <= last).mean(axis=1))
@@ -189,8 +197,8 @@ def join_share(settings: Settings, product_type: pd.Series) -> NDArray[np.float6
     return np.asarray(shares.to_numpy(dtype=np.float64))
 
 
-def _days(periods: NDArray[np.int32], days: NDArray[np.int64], *, beyond: int = int(NEVER)) -> NDArray[np.int64]:
-    table = np.append(days, beyond)
+def _days(periods: NDArray[np.int32], days: NDArray[np.int64]) -> NDArray[np.int64]:
+    table = np.append(days, int(NEVER))
     return np.asarray(table[np.minimum(periods, len(days))])
 
 

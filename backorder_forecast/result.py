@@ -208,7 +208,7 @@ class Plan:
 
     def __repr__(self) -> str:
         lines = [f"{name} {len(frame):,}" for name, frame in self.frames.items() if len(frame)]
-        return f"<Plan as of {self.as_of:%Y-%m-%d}, rows: {', '.join(lines)}>"
+        return f"<Plan as of {self.as_of:%Y-%m-%d}, rows: {', '.join(lines) or 'none'}>"
 
     def _repr_html_(self) -> str:
         from html import escape

@@ -16,9 +16,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Ints = NDArray[np.int64]
+    Codes = NDArray[np.int32]
 
 
-def exact_reversals(code: Ints, day: Ints, quantity: Ints, customer: Ints, order: Ints) -> NDArray[np.bool_]:
+def same_size_rows(code: Codes, quantity: Ints) -> Ints:
+    """Returns, and the sales of their item with their size: the only rows that can cancel each other.
+
+    Examples
+    --------
+    >>> same_size_rows(np.array([0, 0, 1, 0], dtype=np.int32), np.array([5, 4, 5, -5])).tolist()
+    [0, 3]
+    """
+    returns = np.flatnonzero(quantity < 0)
+    if not len(returns):
+        return returns
+    # A hash finds them in one pass; a collision only adds a row that the exact comparison drops again.
+    mixed = np.abs(quantity).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    mixed ^= (code.astype(np.uint64) + np.uint64(1)) * np.uint64(0xBF58476D1CE4E5B9)
+    return np.flatnonzero((quantity != 0) & pd.Series(mixed).isin(mixed[returns]).to_numpy())
+
+
+def exact_reversals(code: Codes, day: Codes, quantity: Ints, customer: Ints, order: Ints) -> NDArray[np.bool_]:
     """Rows that cancel each other: a return and the latest earlier or same-day sale of the same size.
 
     Parameters
@@ -33,33 +51,24 @@ def exact_reversals(code: Ints, day: Ints, quantity: Ints, customer: Ints, order
 
     Examples
     --------
-    >>> one = np.zeros(3, dtype=np.int64)
+    >>> one = np.zeros(3, dtype=np.int32)
     >>> exact_reversals(one, np.array([1, 2, 3]), np.array([5, 5, -5]), one - 1, one).tolist()
     [False, True, True]
     """
     cancelled = np.zeros(len(code), dtype=bool)
-    returns = np.flatnonzero(quantity < 0)
-    if not len(returns):
-        return cancelled
     size = np.abs(quantity)
-    # Only sales of the item and size of some return can matter; the hash narrows, the sorted keys below decide.
-    mixed = (code.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) ^ (size.astype(np.uint64) + np.uint64(1))
-    mixed *= np.uint64(0xBF58476D1CE4E5B9)
-    rows = np.flatnonzero((quantity != 0) & pd.Series(mixed).isin(mixed[returns]).to_numpy())
+    is_return = (quantity < 0).astype(np.int64)
     for by_customer in (True, False):
-        who = customer[rows] if by_customer else np.zeros(len(rows), dtype=np.int64)
-        is_return = (quantity[rows] < 0).astype(np.int64)
-        sequence = np.lexsort((order[rows], is_return, day[rows], who, size[rows], code[rows]))
-        ordered = rows[sequence]
-        groups = np.stack([code[ordered], size[ordered], who[sequence]])
+        who = customer if by_customer else np.zeros(len(code), dtype=np.int64)
+        rows = np.lexsort((order, is_return, day, who, size, code))
+        groups = np.stack([code[rows], size[rows], who[rows]])
         new_group = np.append(True, (groups[:, 1:] != groups[:, :-1]).any(axis=0))
-        wanted = (customer[ordered] >= 0) == by_customer
-        _match(ordered, new_group, quantity, wanted, cancelled)
+        _match(rows, new_group, quantity, (customer[rows] >= 0) == by_customer, cancelled)
     return cancelled
 
 
 @nb.njit(cache=True, nogil=True)
-def sums_by_day(code: Ints, day: Ints, quantity: Ints, n_items: int) -> tuple[Ints, Ints, Ints]:
+def sums_by_day(code: Codes, day: Codes, quantity: Ints, n_items: int) -> tuple[Ints, Codes, Ints]:
     """Sums per item and day, sorted by item and day.
 
     Returns pointers (n_items + 1,), day numbers and units: the days of item i are entries start[i] to start[i + 1].
@@ -75,22 +84,22 @@ def sums_by_day(code: Ints, day: Ints, quantity: Ints, n_items: int) -> tuple[In
         start[c + 1] += 1
     start = np.cumsum(start)
     at = start[:-1].copy()
-    row_day = np.empty(len(code), dtype=np.int64)
+    row_day = np.empty(len(code), dtype=np.int32)
     row_quantity = np.empty(len(code), dtype=np.int64)
     for i in range(len(code)):
         row_day[at[code[i]]] = day[i]
         row_quantity[at[code[i]]] = quantity[i]
         at[code[i]] += 1
     out_start = np.zeros(n_items + 1, dtype=np.int64)
-    out_day = np.empty(len(code), dtype=np.int64)
+    out_day = np.empty(len(code), dtype=np.int32)
     out_units = np.empty(len(code), dtype=np.int64)
     n = 0
     for item in range(n_items):
         low, high = start[item], start[item + 1]
         if high > low:
             days = row_day[low:high]
-            first = days.min()
-            span = days.max() - first + 1
+            first = np.int64(days.min())
+            span = np.int64(days.max()) - first + 1
             sums = np.zeros(span, dtype=np.int64)
             seen = np.zeros(span, dtype=np.bool_)
             for i in range(low, high):
@@ -106,7 +115,7 @@ def sums_by_day(code: Ints, day: Ints, quantity: Ints, n_items: int) -> tuple[In
 
 
 @nb.njit(cache=True, nogil=True)
-def take_back(code: Ints, day: Ints, size: Ints, start: Ints, days: Ints, units: Ints) -> Ints:
+def take_back(code: Codes, day: Codes, size: Ints, start: Ints, days: Codes, units: Ints) -> Ints:
     """Take returns off earlier sales of their item, latest day first; changes `units`, returns what is left of each.
 
     `code`, `day`, `size` are the returns sorted by item and day; `start`, `days`, `units` as `sums_by_day` gives them.
@@ -145,7 +154,7 @@ def take_back(code: Ints, day: Ints, size: Ints, start: Ints, days: Ints, units:
 
 
 @nb.njit(cache=True, nogil=True)
-def take_fills(code: Ints, day: Ints, size: Ints, start: Ints, days: Ints, units: Ints) -> int:
+def take_fills(code: Codes, day: Codes, size: Ints, start: Ints, days: Codes, units: Ints) -> int:
     """Take fills off the sales of their own item and day, never below zero; changes `units`, returns what was missing.
 
     Arguments as in `take_back`, in any order.

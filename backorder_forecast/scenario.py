@@ -6,7 +6,7 @@ hand, or further orders on their way. Factors multiply where several apply to on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -82,6 +82,13 @@ class Scenario:
         """Days of delay for each supplier named in a column."""
         days = suppliers.astype("str").map(dict(self.supplier_delay_days)).fillna(0)
         return np.asarray(days.to_numpy(), dtype=np.int64)
+
+    def check_suppliers(self, known: Iterable[str]) -> None:
+        """Raise where a delay names a supplier that nobody orders from."""
+        names = sorted({str(name) for name in known} - {""})
+        for supplier in self.supplier_delay_days:
+            if supplier not in names:
+                raise unknown_option("supplier", supplier, names[:20])
 
     def stock(self, facts: pd.DataFrame) -> NDArray[np.float64]:
         """On hand of each item, changed where the scenario says so."""

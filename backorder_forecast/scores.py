@@ -75,55 +75,6 @@ def scaled_pinball(observed: ArrayLike, quantile: ArrayLike, level: ArrayLike, t
     return _ratio(_mean(pinball(observed, quantile, level)), naive_scale(train))
 
 
-def crps_samples(observed: ArrayLike, samples: ArrayLike) -> Floats:
-    """CRPS of each ensemble forecast, units: E|X - y| - E|X - X'| / 2 over the samples (Gneiting & Raftery 2007).
-
-    Parameters
-    ----------
-    observed
-        Shape (...).
-    samples
-        Shape (..., n_samples); equally likely draws.
-
-    Examples
-    --------
-    >>> crps_samples([1.0], [[0.0, 2.0]]).tolist()
-    [0.5]
-    """
-    y = np.asarray(observed, dtype=np.float64)
-    x = np.sort(np.asarray(samples, dtype=np.float64), axis=-1)
-    n = x.shape[-1]
-    distance = np.abs(x - y[..., None]).mean(axis=-1)
-    # sum over pairs |x_i - x_j| of sorted values in one pass
-    spread = ((2.0 * np.arange(1, n + 1) - n - 1.0) * x).sum(axis=-1) / (n * n)
-    return np.asarray(distance - spread)
-
-
-def crps_quantiles(observed: ArrayLike, quantiles: ArrayLike, levels: ArrayLike) -> Floats:
-    """CRPS approximated from quantiles, units: twice the pinball loss averaged over the levels.
-
-    Each level stands for the part of (0, 1) nearest to it, so unequal steps are weighted.
-
-    Parameters
-    ----------
-    observed
-        Shape (...).
-    quantiles
-        Shape (..., n_levels).
-    levels
-        Increasing shares, (n_levels,).
-
-    Examples
-    --------
-    >>> crps_quantiles([1.0], [[0.0, 2.0]], [0.25, 0.75]).tolist()
-    [0.5]
-    """
-    tau = np.asarray(levels, dtype=np.float64)
-    edges = np.concatenate([[0.0], (tau[1:] + tau[:-1]) / 2.0, [1.0]])
-    y = np.asarray(observed, dtype=np.float64)[..., None]
-    return np.asarray(2.0 * (pinball(y, quantiles, tau) * np.diff(edges)).sum(axis=-1))
-
-
 def pit_nonrandomised(cdf_below: ArrayLike, cdf_at: ArrayLike, u: ArrayLike) -> Floats:
     """Mean probability integral transform of count forecasts at the points u; u itself where forecasts are calibrated.
 

@@ -8,7 +8,7 @@ another, and no more than one bucket of paths per worker is ever in memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from time import perf_counter
 
@@ -22,7 +22,7 @@ from backorder_forecast.cash import CashFlow, line_cash_flow
 from backorder_forecast.causes import Situation, cause_frame
 from backorder_forecast.clock import Clock
 from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
-from backorder_forecast.demand import DemandModel
+from backorder_forecast.demand import DemandDraw, DemandModel
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.lines import BackorderLines
 from backorder_forecast.paths import SamplePaths, path_quantiles
@@ -103,15 +103,17 @@ class World:
     @cached_property
     def demand(self) -> SamplePaths:
         """Demand paths over the horizon."""
-        return self.demand_ahead(self.horizon_periods)
+        horizon, draw = self.horizon_periods, self.demand_draw
+        items = self.facts[["sku", "location"]].astype("str")
+        return SamplePaths(
+            items, self.clock.starts[:horizon], self.settings.n_paths,
+            lambda start, stop: draw(start, stop, horizon), self.settings.bucket_size,
+        )  # fmt: skip
 
-    def demand_ahead(self, n_periods: int) -> SamplePaths:
-        """Demand paths over the first periods of the clock."""
-        s, keep = self.settings, slice(0, n_periods)
-        clock = replace(
-            self.clock, starts=self.clock.starts[keep], ends=self.clock.ends[keep], fraction=self.clock.fraction[keep]
-        )
-        return self.model.paths(clock, n_paths=s.n_paths, seed=s.seed, bucket_size=s.bucket_size)
+    @cached_property
+    def demand_draw(self) -> DemandDraw:
+        """Function (start, stop, n_periods) -> demand paths over the first periods of the clock."""
+        return self.model.drawer(self.clock, n_paths=self.settings.n_paths, seed=self.settings.seed)
 
 
 def protected_days(lead: LeadTimes, rows: NDArray[np.int64], facts: pd.DataFrame) -> NDArray[np.float64]:
@@ -184,7 +186,7 @@ def draw_bucket(world: World, start: int, stop: int, watch: _Stopwatch | None = 
     n_paths, rows = world.settings.n_paths, slice(start, stop)
     n_periods = world.n_periods[rows]
     longest = int(n_periods.max())
-    demand = world.demand_ahead(longest).draw(start, stop)
+    demand = world.demand_draw(start, stop, longest)
     watch.lap("demand_paths")
     arrivals = draw_arrival_days(world.orders, world.lead, world.keys[streams.RECEIPTS], start, stop, n_paths)
     pointers = world.orders.item_start[start : stop + 1]
@@ -305,7 +307,6 @@ def _causes(
         start=bucket["start"].to_numpy(), held=bucket["on_hold"].to_numpy(), missing_order=missing,
         demand_ratio=world.earlier_ratio[rows + start], demand=demand, receipts=draws.receipts[rows, paths],
         reference_receipts=reference, arrival=arrival, missing_arrival=missing_arrival,
-        joins=world.joins[rows + start],
     )  # fmt: skip
     return cause_frame(bucket, situation)
 

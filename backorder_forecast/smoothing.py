@@ -27,21 +27,6 @@ MIN_EXPOSURE = 0.25
 _GOLDEN = 0.6180339887498949
 
 
-def usable_weights(y: ArrayLike, *, exposure: ArrayLike | None = None, min_exposure: float = MIN_EXPOSURE) -> Floats:
-    """In-stock share of each period that is used, 0 for a period to skip; shape of y.
-
-    Examples
-    --------
-    >>> usable_weights([[1.0, np.nan, 2.0, 3.0]], exposure=[[1.0, 1.0, 0.5, 0.1]]).tolist()
-    [[1.0, 0.0, 0.5, 0.0]]
-    """
-    panel = _panel(y)
-    if exposure is None:
-        return np.where(np.isnan(panel), 0.0, 1.0)
-    share = np.broadcast_to(np.asarray(exposure, dtype=np.float64), panel.shape)
-    return np.where(np.isnan(panel) | ~(share >= min_exposure) | (share <= 0.0), 0.0, share)
-
-
 def ses(
     y: ArrayLike,
     alpha: ArrayLike | None,
@@ -73,14 +58,20 @@ def ses(
     """
     if initial not in ("first", "mean"):
         raise unknown_option("initial", initial, ("first", "mean"))
-    rates, weight = _rates(y, exposure, min_exposure)
-    start = _means(rates, weight) if initial == "mean" else np.full(len(rates), np.nan)
-    level: Floats = _ses(rates, weight, _alphas(alpha, rates, weight), start)
+    panel, shares = panel_arrays(y, exposure)
+    if alpha is None:
+        alpha = least_squares_alpha(panel, exposure=exposure, min_exposure=min_exposure)
+    gains = np.broadcast_to(np.asarray(alpha, dtype=np.float64), len(panel)).copy()
+    level: Floats = _ses(panel, shares, min_exposure, gains, initial == "mean")
     return level
 
 
 def least_squares_alpha(
-    y: ArrayLike, *, exposure: ArrayLike | None = None, bounds: tuple[float, float] = ALPHA_RANGE
+    y: ArrayLike,
+    *,
+    exposure: ArrayLike | None = None,
+    min_exposure: float = MIN_EXPOSURE,
+    bounds: tuple[float, float] = ALPHA_RANGE,
 ) -> Floats:
     """Smoothing constant per item with the least sum of squared one-step errors; the middle where all are equal.
 
@@ -89,8 +80,8 @@ def least_squares_alpha(
     >>> least_squares_alpha([[0.0, 0.0, 2.0, 0.0], [1.0, 2.0, 3.0, 4.0], [7.0, 7.0, 7.0, 7.0]]).round(3).tolist()
     [0.1, 0.3, 0.2]
     """
-    rates, weight = _rates(y, exposure, MIN_EXPOSURE)
-    best: Floats = _least_squares(rates, weight, float(bounds[0]), float(bounds[1]))
+    panel, shares = panel_arrays(y, exposure)
+    best: Floats = _least_squares(panel, shares, min_exposure, float(bounds[0]), float(bounds[1]))
     return best
 
 
@@ -132,11 +123,12 @@ def moving_average(y: ArrayLike, window: int) -> Floats:
     """
     if window < 1:
         raise InvalidSettings(f"window is at least one period, got {window!r}")
-    panel = _panel(y)
+    panel = panel_arrays(y, None)[0]
     seen = ~np.isnan(panel)
     left = np.cumsum(seen[:, ::-1], axis=1)[:, ::-1]
     used = seen & (left <= window)
-    return _means(panel, used.astype(np.float64))
+    count = used.sum(axis=1)
+    return np.where(count > 0, np.where(used, panel, 0.0).sum(axis=1) / np.maximum(count, 1), np.nan)
 
 
 def seasonal_naive(y: ArrayLike, season: int, horizon: int) -> Floats:
@@ -151,7 +143,7 @@ def seasonal_naive(y: ArrayLike, season: int, horizon: int) -> Floats:
     """
     if season < 1 or horizon < 1:
         raise InvalidSettings(f"season and horizon are at least one period, got {season!r} and {horizon!r}")
-    panel = _panel(y)
+    panel = panel_arrays(y, None)[0]
     seasons = -(-panel.shape[1] // season)
     padded = np.full((len(panel), seasons * season), np.nan)
     padded[:, seasons * season - panel.shape[1] :] = panel
@@ -184,7 +176,7 @@ def adi_cv2(y: ArrayLike, *, count_after_last: bool = True, ddof: int = 0) -> tu
     >>> adi.tolist(), cv2.round(4).tolist()
     ([2.0, inf], [0.1111, nan])
     """
-    panel = _panel(y)
+    panel = panel_arrays(y, None)[0]
     seen = ~np.isnan(panel)
     positive = seen & (panel > 0)
     count = positive.sum(axis=1)
@@ -248,80 +240,102 @@ def croston_or_sba(
     return np.where(better, "SBA", "Croston")
 
 
-def _panel(y: ArrayLike) -> Floats:
-    return np.ascontiguousarray(np.atleast_2d(np.asarray(y, dtype=np.float64)))
+def panel_arrays(y: ArrayLike, exposure: ArrayLike | None) -> tuple[Floats, Floats]:
+    """Panel and in-stock shares as contiguous arrays for compiled code; no shares are an empty array.
+
+    Examples
+    --------
+    >>> [a.shape for a in panel_arrays([1.0, 2.0], None)]
+    [(1, 2), (0, 0)]
+    """
+    panel = np.ascontiguousarray(np.atleast_2d(np.asarray(y, dtype=np.float64)))
+    if exposure is None:
+        return panel, np.empty((0, 0))
+    return panel, np.ascontiguousarray(np.broadcast_to(np.asarray(exposure, dtype=np.float64), panel.shape))
 
 
-def _rates(y: ArrayLike, exposure: ArrayLike | None, min_exposure: float) -> tuple[Floats, Floats]:
-    panel = _panel(y)
-    weight = usable_weights(panel, exposure=exposure, min_exposure=min_exposure)
-    return panel / np.where(weight > 0, weight, 1.0), weight
-
-
-def _means(rates: Floats, weight: Floats) -> Floats:
-    total = weight.sum(axis=1)
-    mean = np.where(weight > 0, rates * weight, 0.0).sum(axis=1) / np.where(total > 0, total, 1.0)
-    return np.where(total > 0, mean, np.nan)
-
-
-def _alphas(alpha: ArrayLike | None, rates: Floats, weight: Floats) -> Floats:
-    if alpha is None:
-        best: Floats = _least_squares(rates, weight, *ALPHA_RANGE)
-        return best
-    return np.broadcast_to(np.asarray(alpha, dtype=np.float64), len(rates)).copy()
+@nb.njit(cache=True, inline="always")
+def usable_share(y: Floats, exposure: Floats, min_exposure: float, i: int, t: int) -> float:
+    """In-stock share with which period t of item i is used, 0 to skip it; for compiled code."""
+    if np.isnan(y[i, t]):
+        return 0.0
+    if exposure.size == 0:
+        return 1.0
+    share = exposure[i, t]
+    return share if share >= min_exposure and share > 0.0 else 0.0
 
 
 @nb.njit(cache=True, nogil=True)
-def _ses(rates: Floats, weight: Floats, alpha: Floats, start: Floats) -> Floats:
-    n, periods = rates.shape
-    out = start.copy()
-    for i in range(n):
-        level, gain = start[i], alpha[i]
-        for t in range(periods):
-            if weight[i, t] > 0.0:
-                if np.isnan(level):
-                    level = rates[i, t]
-                else:
-                    level += gain * weight[i, t] * (rates[i, t] - level)
+def _usable(y: Floats, exposure: Floats, min_exposure: float, i: int, rates: Floats, shares: Floats) -> int:
+    """Rates and shares of the usable periods of one item, packed to the front; how many."""
+    n = 0
+    for t in range(y.shape[1]):
+        share = usable_share(y, exposure, min_exposure, i, t)
+        if share > 0.0:
+            rates[n] = y[i, t] / share
+            shares[n] = share
+            n += 1
+    return n
+
+
+@nb.njit(cache=True, nogil=True)
+def _ses(y: Floats, exposure: Floats, min_exposure: float, alpha: Floats, from_mean: bool) -> Floats:
+    out = np.full(y.shape[0], np.nan)
+    rates, shares = np.empty(y.shape[1]), np.empty(y.shape[1])
+    for i in range(y.shape[0]):
+        n = _usable(y, exposure, min_exposure, i, rates, shares)
+        if n == 0:
+            continue
+        level = rates[0]
+        if from_mean:
+            level = (rates[:n] * shares[:n]).sum() / shares[:n].sum()
+            level += alpha[i] * shares[0] * (rates[0] - level)
+        for t in range(1, n):
+            level += alpha[i] * shares[t] * (rates[t] - level)
         out[i] = level
     return out
 
 
 @nb.njit(cache=True, nogil=True)
-def _squared_error(rates: Floats, weight: Floats, alpha: float) -> float:
-    level, total = np.nan, 0.0
-    for t in range(rates.size):
-        if weight[t] > 0.0:
-            if np.isnan(level):
-                level = rates[t]
-            else:
-                error = rates[t] - level
-                total += weight[t] * error * error
-                level += alpha * weight[t] * error
+def _squared_error(rates: Floats, shares: Floats, n: int, alpha: float) -> float:
+    level, total = rates[0], 0.0
+    for t in range(1, n):
+        error = rates[t] - level
+        total += shares[t] * error * error
+        level += alpha * shares[t] * error
     return total
 
 
 @nb.njit(cache=True, nogil=True)
-def _least_squares(rates: Floats, weight: Floats, low: float, high: float) -> Floats:
+def _least_squares(y: Floats, exposure: Floats, min_exposure: float, low: float, high: float) -> Floats:
     """A grid finds the valley, golden section its bottom; the middle wins ties."""
-    steps = 10
-    width = (high - low) / steps
-    out = np.empty(rates.shape[0])
-    for i in range(rates.shape[0]):
-        best = 0.5 * (low + high)
-        least = _squared_error(rates[i], weight[i], best)
-        for k in range(steps + 1):
-            error = _squared_error(rates[i], weight[i], low + k * width)
+    width = (high - low) / 10
+    out = np.full(y.shape[0], 0.5 * (low + high))
+    rates, shares = np.empty(y.shape[1]), np.empty(y.shape[1])
+    for i in range(y.shape[0]):
+        n = _usable(y, exposure, min_exposure, i, rates, shares)
+        if n < 3:
+            continue
+        best = out[i]
+        least = _squared_error(rates, shares, n, best)
+        for k in range(11):
+            error = _squared_error(rates, shares, n, low + k * width)
             if error < least * (1.0 - 1e-12):
                 best, least = low + k * width, error
         a, b = max(low, best - width), min(high, best + width)
+        left, right = b - _GOLDEN * (b - a), a + _GOLDEN * (b - a)
+        at_left = _squared_error(rates, shares, n, left)
+        at_right = _squared_error(rates, shares, n, right)
         for _ in range(24):
-            left, right = b - _GOLDEN * (b - a), a + _GOLDEN * (b - a)
-            if _squared_error(rates[i], weight[i], left) < _squared_error(rates[i], weight[i], right):
-                b = right
+            if at_left < at_right:
+                b, right, at_right = right, left, at_left
+                left = b - _GOLDEN * (b - a)
+                at_left = _squared_error(rates, shares, n, left)
             else:
-                a = left
-        if _squared_error(rates[i], weight[i], 0.5 * (a + b)) < least * (1.0 - 1e-12):
-            best = 0.5 * (a + b)
+                a, left, at_left = left, right, at_right
+                right = a + _GOLDEN * (b - a)
+                at_right = _squared_error(rates, shares, n, right)
+        if min(at_left, at_right) < least * (1.0 - 1e-12):
+            best = left if at_left < at_right else right
         out[i] = best
     return out

@@ -178,7 +178,8 @@ def loglogistic_censored_fit(
     best = value(mu, log_shape)
     for _ in range(_MAX_STEPS):
         step = _loglogistic_step(logs, seen, mass, mu, log_shape)
-        size = 1.0
+        # Far from the maximum a full step may leave every reasonable range.
+        size = 1.0 / max(1.0, abs(step[0]), abs(step[1]))
         while (new := value(mu + size * step[0], log_shape + size * step[1])) < best and size > 1e-8:
             size *= 0.5
         if new < best:

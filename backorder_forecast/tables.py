@@ -34,8 +34,11 @@ from backorder_forecast.errors import InvalidSettings, InvalidTables, unknown_op
 from backorder_forecast.formats import Failure, Found, find_tables
 from backorder_forecast.known import known_at
 from backorder_forecast.mapping import MAPPING_COLUMNS, Renames, check_renames, mapping_rows, match_columns
+from backorder_forecast.names import plain_name
 from backorder_forecast.schema import PRODUCTS, TABLES, Column
 
+ORDER_DATES = ("orderdate", "ordereddate", "bestelldatum", "auftragsdatum")
+"""Columns whose name says that sales are dated by order, not by shipment."""
 Day = str | dt.date | pd.Timestamp
 
 
@@ -322,6 +325,7 @@ def _emptied(drafts: Mapping[str, Draft], day: pd.Timestamp | None) -> list[Fail
 def _assembled(drafts: Mapping[str, Draft], mapping: list[dict[str, str]], found: Found, day: pd.Timestamp) -> Tables:
     frames = {name: drafts[name].frame if name in drafts else empty_frame(name) for name in TABLES}
     origins = {name: found.tables[name].origin for name in drafts}
+    date_column = next(r["column"] for r in mapping if r["table"] == "sales" and r["field"] == "date")
     return Tables(
         **frames,
         as_of=day,
@@ -330,7 +334,7 @@ def _assembled(drafts: Mapping[str, Draft], mapping: list[dict[str, str]], found
         set_aside=join_rows([a for d in drafts.values() for a in d.asides]),
         sources={n: d.about if origins[n] == "frame" else f"{origins[n]} ({d.about})" for n, d in drafts.items()},
         given_columns={n: d.given for n, d in drafts.items()},
-        notes=input_notes(frames, day, found.unused),
+        notes=input_notes(frames, day, found.unused, dated_by_order=plain_name(date_column) in ORDER_DATES),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -173,15 +174,15 @@ def decimal_evidence(values: Iterable[str]) -> str:
     return f"?{sorted(open_marks)[0]}" if open_marks else ""
 
 
-def factorized(raw: pd.Series) -> tuple[NDArray[np.int64], pd.Index]:
+def factorized(raw: pd.Series) -> tuple[NDArray[np.integer[Any]], pd.Index]:
     """Codes (-1 for missing) and distinct values; a dictionary-encoded column keeps its codes."""
     if isinstance(raw.dtype, pd.CategoricalDtype):
-        return np.asarray(raw.cat.codes, dtype=np.int64), raw.cat.categories
+        return raw.cat.codes.to_numpy(), raw.cat.categories
     if raw.dtype == object:
         # 1, True and "1" are different cells; lists and other objects cannot be compared, their text can.
         raw = raw.map(cell_text, na_action="ignore")
     codes, uniques = pd.factorize(raw)
-    return np.asarray(codes, dtype=np.int64), pd.Index(uniques)
+    return np.asarray(codes), pd.Index(uniques)
 
 
 def cell_text(value: object) -> str:
@@ -233,8 +234,9 @@ def _number(text: str, decimal: str) -> float:
 
 
 def _range(values: pd.Series) -> str:
-    known = values[np.isfinite(values.to_numpy())] if len(values) else values
-    return f"numbers, {known.min():,g} to {known.max():,g}" if len(known) else "numbers, all empty"
+    numbers = values.to_numpy(dtype=np.float64)
+    low, high = np.fmin.reduce(numbers, initial=np.nan), np.fmax.reduce(numbers, initial=np.nan)
+    return "numbers, all empty" if np.isnan(low) else f"numbers, {low:,.10g} to {high:,.10g}"
 
 
 def _examples(texts: Iterable[str], limit: int = 3) -> str:

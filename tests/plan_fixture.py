@@ -133,15 +133,16 @@ class _World:
             }
         )
         lines = self._fill_dates().query("sku == @sku")
-        row = self._stockouts().loc[k]
+        row: dict[Any, Any] = self._stockouts().loc[k].to_dict()
         return ItemPicture(
-            sku=sku, location=location, title=f"{sku}  ·  {row['flag']}  ·  {row['cause']}", as_of=AS_OF, history=history,
-            forecast=forecast, stock=stock, open_orders=orders[orders["quantity"] > 0],
+            sku=sku, location=location, title=f"{sku}  ·  {row['flag']}  ·  {row['cause']}", as_of=AS_OF,
+            history=history, forecast=forecast, stock=stock, open_orders=orders[orders["quantity"] > 0],
             backorders=lines[["order_id", "quantity", "order_date", "promise_date", "fill_date_0.5"]],
             order_by_date=row["order_by_date"], stockout_date=row["stockout_date_0.5"],
             on_hand=float(self.on_hand[k]), backordered=float(self.owed[k]),
         )  # fmt: skip
 
+    @cache  # noqa: B019
     def _stockouts(self) -> pd.DataFrame:
         p = self.p_by_day
         first = np.where(self.out.any(axis=2), self.out.argmax(axis=2) + 1.0, np.inf)
@@ -186,6 +187,7 @@ class _World:
             .drop(columns="rank")
         )
 
+    @cache  # noqa: B019
     def _fill_dates(self) -> pd.DataFrame:
         rows = []
         for k in np.flatnonzero(self.owed > 0):
@@ -198,7 +200,8 @@ class _World:
                     {
                         "order_id": f"SO-{1000 + 2 * k + j}", "sku": self.sku[k], "location": self.location,
                         "customer_id": f"C{(7 * k + j) % 23:03d}", "quantity": max(1.0, np.ceil(self.owed[k] / 2)),
-                        "order_date": AS_OF - pd.Timedelta(days=int(6 + 4 * k)), "status": "promised" if j else "created",
+                        "order_date": AS_OF - pd.Timedelta(days=int(6 + 4 * k)),
+                        "status": "promised" if j else "created",
                         "first_date_0.5": _dates([wait - 1 if seen else np.inf])[0], **quantiles,
                         "promise_date": _dates([np.ceil(wait * 1.5) if seen else np.inf])[0],
                         "p_by_promised": 0.35 if j else np.nan, "p_unfilled": 0.04 if seen else 0.97,
@@ -276,7 +279,8 @@ class _World:
         n = np.array([120, 64, 31, 5])
         return pd.DataFrame(
             {
-                "supplier": SUPPLIERS, "n_lines": n + 6, "n_received": n, "n_open": [6, 5, 4, 6], "n_late": [12, 30, 2, 3],
+                "supplier": SUPPLIERS, "n_lines": n + 6, "n_received": n, "n_open": [6, 5, 4, 6],
+                "n_late": [12, 30, 2, 3],
                 "on_time_share": [0.9, 0.53, 0.94, 0.4], "lead_time_days_0.1": [8.0, 14.0, 5.0, 20.0],
                 "lead_time_days_0.5": [14.0, 25.0, 8.0, 44.0], "lead_time_days_0.9": [22.0, 61.0, 12.0, 120.0],
                 "mean_late_days": [2.1, 11.4, 0.5, 19.0], "fill_share": [0.99, 0.93, 1.0, 0.8],
@@ -288,7 +292,7 @@ class _World:
     def _lead_times(self) -> pd.DataFrame:
         per = self._suppliers().assign(sku="", location="", level="supplier", basis="own history")
         item = per.iloc[[0, 1]].assign(sku=self.sku[:2], level="item", basis="own history and the supplier's")
-        return pd.concat([per, item], ignore_index=True)[[c for c in FRAMES["lead_times"]]]
+        return pd.concat([per, item], ignore_index=True)[list(FRAMES["lead_times"])]
 
     def _notices(self) -> pd.DataFrame:
         lines = self._fill_dates()
@@ -325,7 +329,8 @@ class _World:
         units = np.floor(np.maximum(self.on_hand - 120 * self.rate, 0))
         frame = pd.DataFrame(
             {
-                "sku": self.sku, "location": self.location, "excess_units": units, "excess_value": units * self.price * 0.6,
+                "sku": self.sku, "location": self.location, "excess_units": units,
+                "excess_value": units * self.price * 0.6,
                 "p_unsold": 0.97, "weeks_of_cover": self.on_hand / self.rate / 7,
             }
         )  # fmt: skip

@@ -32,8 +32,8 @@ def terms(
     refuse: float = 0.0,
     basis: str = "while_held",
 ) -> WaitTerms:
-    values = (np.array([x], dtype=np.float64) for x in (margin, refund, daily, goodwill, late, refuse))
-    return WaitTerms(*values, daily_cost_basis=basis)
+    one = [np.array([x], dtype=np.float64) for x in (margin, refund, daily, goodwill, late, refuse)]
+    return WaitTerms(one[0], one[1], one[2], one[3], one[4], one[5], daily_cost_basis=basis)
 
 
 def test_cutoff_known_answer() -> None:
@@ -184,7 +184,10 @@ def test_the_band_loses_weight_with_cancellations() -> None:
     assert b["band_share"] == pytest.approx(30 / 55)
     expected = (25 * b["own_cutoff_days"] + 30 * b["band_low"]) / 55
     assert b["wait_cutoff_days"] == pytest.approx(expected)
-    assert b["basis"] == "item"
+    assert b["basis"] == "band"
+    more, _ = shop([{**cancelled, "order_id": str(k)} for k in range(40)])
+    assert more.frame["basis"].iloc[1] == "item"
+    assert more.frame["wait_cutoff_days"].iloc[1] < b["wait_cutoff_days"]
     text = decide(cutoffs, 3)["reason"].iloc[1]
     assert "the band standard 7-30 days weighs 55%" in text
 

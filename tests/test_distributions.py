@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from backorder_forecast.distributions import (
-    crps_negative_binomial,
-    crps_poisson,
     gamma_table,
     nb_cdf,
     nb_censored_moments,
@@ -46,16 +44,6 @@ def test_moments_known_answer() -> None:
     assert float(p) == pytest.approx(case["expected"]["p"], abs=1e-6)
     assert float(nb_quantile(0.95, mean, variance)) == case["expected"]["q95"]
     assert float(nb_pmf(0, mean, variance)) == pytest.approx(case["expected"]["p0"], abs=case["abs_tolerance"])
-
-
-def test_crps_known_answers() -> None:
-    case = KNOWN["rps_poisson"]
-    assert float(crps_poisson(case["inputs"]["y"], case["inputs"]["mu"])) == pytest.approx(case["expected"], abs=1e-6)
-    case = KNOWN["rps_negbin"]
-    r, p = case["inputs"]["r"], case["inputs"]["p"]
-    mean = r * (1 - p) / p
-    score = crps_negative_binomial(case["inputs"]["y"], mean, mean / p)
-    assert float(score) == pytest.approx(case["expected"], abs=1e-6)
 
 
 def test_censored_mean_known_answer() -> None:
@@ -104,7 +92,9 @@ def test_edges_of_the_count_distributions() -> None:
     assert nb_quantile([0.0, 1.0, 0.5], [3.0, 3.0, 0.0], 3.0).tolist() == [0.0, np.inf, 0.0]
     assert nb_cdf([-1, 0, 5, np.inf], [1.0, 0.0, 0.0, 4.0], 1.0).tolist() == [0.0, 1.0, 1.0, 1.0]
     assert nb_pmf([0, 1, -1, 0.5], [0.0, 0.0, 2.0, 2.0], 2.0).tolist() == [1.0, 0.0, 0.0, 0.0]
-    assert np.isnan(nb_quantile(0.5, np.nan, 1.0)) and np.isnan(nb_cdf(1, 1.0, np.nan) - nb_cdf(np.nan, 1.0, 2.0))
+    assert np.isnan(nb_quantile(0.5, [np.nan, 1.0], [1.0, np.nan])).all()
+    assert np.isnan(nb_cdf([1, 1, np.nan], [1.0, np.nan, 1.0], [np.nan, 1.0, 2.0])).all()
+    assert np.isnan(nb_pmf([1, 1, np.nan], [1.0, np.nan, 1.0], [np.nan, 1.0, 2.0])).all()
     assert nb_shortage([-2.0, 3.0], [4.0, 0.0], [4.0, 0.0]).tolist() == [6.0, 0.0]
     assert nb_quantile(np.empty(0), 1.0, 1.0).shape == (0,)
 
@@ -114,7 +104,7 @@ def test_edges_of_the_count_distributions() -> None:
 def test_pmf_sums_to_the_cdf_and_has_the_stated_moments(mean: float, ratio: float) -> None:
     variance = mean * ratio
     expected_variance = mean if variance <= 1.02 * mean else variance
-    k = np.arange(int(mean + 60 * np.sqrt(expected_variance) + 400))
+    k = np.arange(int(mean + 60 * np.sqrt(expected_variance) + 400 + 40 * ratio))
     pmf = nb_pmf(k, mean, variance)
     assert np.cumsum(pmf) == pytest.approx(nb_cdf(k, mean, variance), abs=1e-9)
     assert float((k * pmf).sum()) == pytest.approx(mean, rel=1e-6)
@@ -126,7 +116,7 @@ def test_pmf_sums_to_the_cdf_and_has_the_stated_moments(mean: float, ratio: floa
 def test_censored_moments_equal_the_sum_over_the_tail(mean: float, ratio: float, z: float) -> None:
     variance = mean * ratio
     c = np.ceil(max(mean + z * np.sqrt(variance), 1.0))
-    k = np.arange(c, c + 60 * np.sqrt(max(variance, mean)) + 400)
+    k = np.arange(c, c + 60 * np.sqrt(max(variance, mean)) + 400 + 40 * ratio)
     weight = nb_pmf(k, mean, variance)
     m, v = nb_censored_moments(c, mean, variance)
     expected = float((k * weight).sum() / weight.sum())
@@ -154,26 +144,13 @@ def test_shortage_is_the_sum_of_the_survivor_function() -> None:
         assert halves[1] == pytest.approx((halves[0] + halves[2]) / 2)
 
 
-@settings(max_examples=100, deadline=None)
-@given(mean=st.floats(0.01, 500.0), ratio=ratios, z=st.floats(-2.0, 6.0))
-def test_crps_equals_the_squared_distance_of_the_cdfs(mean: float, ratio: float, z: float) -> None:
-    variance = mean * ratio
-    y = np.floor(max(mean + z * np.sqrt(variance), 0.0))
-    k = np.arange(int(mean + 40 * np.sqrt(max(variance, mean)) + y + 100))
-    expected = float(((nb_cdf(k, mean, variance) - (k >= y)) ** 2).sum())
-    assert float(crps_negative_binomial(y, mean, variance)) == pytest.approx(expected, rel=1e-6, abs=1e-8)
-
-
-def test_crps_of_no_demand_forecast_is_the_observation() -> None:
-    assert crps_negative_binomial([0.0, 3.0], 0.0, 0.0).tolist() == [0.0, 3.0]
-
-
 def test_censored_rate_without_censoring_is_the_mean_and_rises_with_it() -> None:
     assert poisson_censored_mle([3, 5, 4], []) == pytest.approx(4.0)
     assert poisson_censored_mle([3, 5, 4], [6]) > 4.5
     assert poisson_censored_mle([3, 5, 4], [0]) == pytest.approx(4.0, rel=1e-6)
     assert poisson_censored_mle([0, 0], []) == 0.0
-    assert np.isnan(poisson_censored_mle([], [])) and np.isnan(poisson_censored_mle([], [4]))
+    assert np.isnan(poisson_censored_mle([], []))
+    assert np.isnan(poisson_censored_mle([], [4]))
 
 
 @settings(max_examples=100, deadline=None)

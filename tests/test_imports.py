@@ -1,4 +1,4 @@
-"""The rooms of the house: a module imports only from modules above it, lazily or not, and the README lists the same order."""
+"""The rooms of the house: a module imports only from modules above it, and the README lists the same order."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_readme_lists_the_modules_in_the_same_order() -> None:
     table = README.read_text(encoding="utf-8").split("## Where each stage lives")[1].split("\n## ")[0]
     rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
     listed = [name for row in rows for name in re.findall(r"`(\w+)\.py`", row)]
-    assert listed == [name for name in ORDER]
+    assert listed == list(ORDER)
 
 
 def test_lazy_imports_count_and_type_checking_imports_do_not() -> None:

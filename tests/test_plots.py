@@ -36,7 +36,7 @@ def test_all_panels_share_one_time_axis_that_spans_past_and_future() -> None:
     figure = plot_item(_picture())
     assert _titles(figure)[:3] == [
         "Demand per day",
-        "Stock if nothing more is ordered",
+        "Stock ahead if nothing more is ordered",
         "Chance of having run out by this date",
     ]
     assert _titles(figure)[3].startswith("On the way, and who waits")
@@ -133,6 +133,6 @@ def test_a_figure_shows_itself_in_a_notebook() -> None:
 def test_a_given_figure_is_drawn_into() -> None:
     from matplotlib.figure import Figure
 
-    mine = Figure(figsize=(5, 5), layout="constrained")
+    mine = Figure(figsize=(5, 5))
     assert plot_item(_picture(), figure=mine) is mine
     assert len(mine.axes) == 4

@@ -1,4 +1,4 @@
-"""What holds for the project as a whole: small files, nothing of the machine it was written on, versions without hosts."""
+"""What holds for the project as a whole: small files, nothing of one machine, versions without hosts."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ MOST_LINES = 450
 _TEXT = {".py", ".md", ".toml", ".txt", ".cfg", ".ipynb", ".j2", ".css", ".js", ".json", ".yml", ".yaml", ""}
 _FOLDERS = ("backorder_forecast", "tests", "benchmarks", "notebooks", ".ci")
 # Written in pieces, so that this file does not find itself.
-_MACHINE = re.compile("|".join(("/wo" + "rk/", "/ro" + "ot/", "/ho" + r"me/\w", "/Us" + r"ers/\w", r"[A-Z]:\\\\?Us" + "ers")))
-_HOSTS = re.compile("|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.", "index" + "-url", "find" + "-links")))
+_MACHINE = re.compile(
+    "|".join(("/wo" + "rk/", "/ro" + "ot/", "/ho" + r"me/\w", "/Us" + r"ers/\w", r"[A-Z]:\\\\?Us" + "ers"))
+)
+_HOSTS = re.compile(
+    "|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.", "index" + "-url", "find" + "-links"))
+)
 
 
 def _project_files() -> Iterator[Path]:
     yield from (p for p in ROOT.iterdir() if p.is_file() and p.suffix in _TEXT)
     for folder in _FOLDERS:
         for path in sorted((ROOT / folder).rglob("*")):
-            hidden = any(part.startswith(".") or part == "__pycache__" for part in path.relative_to(ROOT / folder).parts)
+            hidden = any(
+                part.startswith(".") or part == "__pycache__" for part in path.relative_to(ROOT / folder).parts
+            )
             if path.is_file() and path.suffix in _TEXT and not hidden:
                 yield path
 
@@ -59,7 +65,9 @@ def test_constraints_are_names_and_versions_only() -> None:
 
 
 def test_constraints_name_every_requirement_of_the_tests() -> None:
-    pinned = {line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()}
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-") for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = list(project["dependencies"])
     for extra in ("excel", "holidays", "notebooks", "polars", "test", "dev"):

@@ -132,7 +132,14 @@ def test_draws_depend_neither_on_the_bucket_nor_on_the_number_of_paths() -> None
     parts = [draw_arrival_days(lines, lead, keys(), i, i + 1, 300) for i in range(3)]
     assert (np.concatenate(parts) == whole).all()
     assert (draw_arrival_days(lines, lead, keys(), 0, 3, 40) == whole[:, :40]).all()
-    assert not (whole[0] == whole[1]).all()
+
+
+def test_lines_of_one_item_are_drawn_independently() -> None:
+    twins = on_order().iloc[[1, 1]].assign(po_id=["a", "b"])
+    table = pd.concat([history(), twins])
+    lead, lines = fit_lead_times(table, as_of=AS_OF), open_order_lines(table, ITEMS, as_of=AS_OF)
+    first, second = draw_arrival_days(lines, lead, keys(), 0, 3, 2000).astype(float)
+    assert abs(np.corrcoef(first, second)[0, 1]) < 0.08
 
 
 def test_a_later_order_leaves_the_draws_of_earlier_lines_alone() -> None:

@@ -19,9 +19,9 @@ def test_counts_by_hand() -> None:
             "order_date": "2024-01-01",
             "quantity_ordered": 10.0,
             "quantity_received": [10, 10, 4, 6, None, 5, None],
-            # 1 on time, 2 late by 4, 3 whole late by 10, 4 overdue by 21, 5 cancelled after half, 6 not due
+            # 1 on time, 2 late by 4, 3 whole late by 10, 4 overdue by 21, 5 cancelled after half, 6 may come today
             "received_date": ["2024-01-10", "2024-01-14", "2024-01-08", "2024-01-20", None, "2024-01-15", None],
-            "promised_date": ["2024-01-10"] * 6 + ["2024-02-15"],
+            "promised_date": ["2024-01-10"] * 6 + ["2024-01-31"],
             "cancelled_date": [None, None, None, None, None, "2024-01-25", None],
         }
     )

@@ -125,6 +125,31 @@ def test_loglogistic_fit_finds_the_law_of_many_cases() -> None:
     assert finished_only[0] < 0.95 * found[0]
 
 
+@given(cases)
+def test_loglogistic_fit_is_a_maximum(rows: list[tuple[int, bool, float]]) -> None:
+    time, event, weight = (np.array(column) for column in zip(*rows, strict=True))
+    median, shape = loglogistic_censored_fit(time, event, weight, prior_median=14, prior_shape=5)
+    share = (np.arange(10) + 0.5) / 10
+    logs = np.log(np.r_[np.maximum(time, 0.5), 14 * (share / (1 - share)) ** (1 / 5)])
+    seen, mass = np.r_[event, np.ones(10, dtype=bool)], np.r_[weight, np.full(10, 0.1)]
+
+    def likelihood(median: float, shape: float) -> float:
+        z = shape * (logs - np.log(median))
+        return float((mass * np.where(seen, np.log(shape) + z, 0) - mass * (1 + seen) * np.logaddexp(0, z)).sum())
+
+    best = likelihood(median, shape)
+    for a, b in ((1.01, 1), (0.99, 1), (1, 1.01), (1, 0.99), (1.3, 1), (0.7, 1), (1, 1.5), (1, 0.6)):
+        assert likelihood(median * a, shape * b) <= best + 1e-9
+
+
+def test_loglogistic_fit_survives_a_first_step_out_of_range() -> None:
+    median, shape = loglogistic_censored_fit(
+        [0, 0, 96, 157, 334], [True, True, False, False, False], prior_median=14, prior_shape=5
+    )
+    assert 1 < median < 300
+    assert 0.1 < shape < 2
+
+
 def test_loglogistic_fit_exists_without_cases_and_keeps_its_bound() -> None:
     median, shape = loglogistic_censored_fit([], [], prior_median=14, prior_shape=5)
     assert (median, shape) == pytest.approx((14, 5), rel=0.25)

@@ -1,0 +1,252 @@
+"""The command line: results on standard output, words instead of tracebacks, exit codes that a batch job can trust."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pandas as pd
+import pytest
+from plan_fixture import made_up_plan
+from typer.testing import CliRunner, Result
+
+from backorder_forecast.cli import app
+from backorder_forecast.result import Plan
+from backorder_forecast.settings import Settings
+
+SALES = "sku,date,quantity\n001,2024-05-03,2\n001,2024-05-04,1\n002,2024-05-05,4\n"
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    (folder / "sales.csv").write_text(SALES)
+    return folder
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Replace the pipeline by one that remembers what it was asked and answers with a made-up plan."""
+    asked: dict[str, Any] = {}
+
+    def make_plan(
+        tables: Any, settings: Settings | None = None, scenario: Any = None,
+        progress: Callable[[str, float], None] | None = None,
+    ) -> Plan:  # fmt: skip
+        asked.update(tables=tables, settings=settings)
+        if progress is not None:
+            progress("demand", 0.5)
+        return made_up_plan()
+
+    fake = ModuleType("backorder_forecast.pipeline")
+    fake.make_plan = make_plan  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, fake.__name__, fake)
+    return asked
+
+
+def _run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(a) for a in arguments])
+
+
+def test_report_writes_everything_and_prints_mapping_summary_and_files(
+    shop: Path, tmp_path: Path, seen: dict[str, Any]
+) -> None:
+    out = tmp_path / "out"
+    result = _run("report", shop, "--out", out, "--pictures", 1)
+    assert result.exit_code == 0, result.output
+    assert {"report.html", "report.xlsx", "plan.json", "stockouts.csv", "stockouts.parquet"} <= {
+        p.name for p in out.iterdir()
+    }
+    mapping, summary = result.stdout.index("How the input was understood"), result.stdout.index("What runs out?")
+    assert mapping < summary < result.stdout.index("report.html")
+    assert seen["settings"] == Settings()
+    assert len(seen["tables"].sales) == 3
+
+
+def test_options_and_files_reach_settings_and_tables(shop: Path, tmp_path: Path, seen: dict[str, Any]) -> None:
+    (shop / "sales.csv").write_text(SALES.replace("sku", "Article"))
+    chosen, columns = tmp_path / "settings.toml", tmp_path / "columns.json"
+    chosen.write_text('[settings]\nhorizon_days = 30\nalphas = [0.1, 0.2]\nunmet = "lost"\n')
+    columns.write_text('{"sales": {"Article": "sku"}}')
+    result = _run(
+        "report", shop, "--out", tmp_path / "o", "--settings", chosen, "--columns", columns, "--horizon-days", 60,
+        "--service-level", 0.9, "--freq", "D", "--seed", 4, "--as-of", "2024-05-06", "--no-html", "--no-excel", "-q",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert result.stdout == ""
+    expected = Settings(horizon_days=60, alphas=(0.1, 0.2), unmet="lost", service_level=0.9, freq="D", seed=4)
+    assert seen["settings"] == expected
+    assert seen["tables"].as_of == pd.Timestamp("2024-05-06")
+    assert not (tmp_path / "o" / "report.html").exists()
+
+
+def test_json_is_one_object_and_nothing_else(shop: Path, tmp_path: Path, seen: dict[str, Any]) -> None:
+    result = _run("report", shop, "--out", tmp_path / "o", "--json", "--no-html", "--no-excel")
+    answer = json.loads(result.stdout)
+    plan = made_up_plan()
+    assert answer["ok"] is True
+    assert answer["as_of"] == "2024-05-06"
+    assert sum(answer["flags"].values()) == len(plan.stockouts)
+    assert [row["topic"] for row in answer["summary"]] == plan.summary()["topic"].tolist()
+    assert answer["files"] == [str(tmp_path / "o")]
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize(("level", "flags"), [("critical", 1), ("warning", 2), ("watch", 3)])
+def test_fail_on_counts_the_level_and_what_is_more_urgent(
+    level: str, flags: int, shop: Path, tmp_path: Path, seen: dict[str, Any]
+) -> None:
+    result = _run("report", shop, "--out", tmp_path / "o", "--fail-on", level, "--json", "--no-html", "--no-excel")
+    answer = json.loads(result.stdout)
+    assert answer["findings"] == sum(list(answer["flags"].values())[:flags]) > 0
+    assert result.exit_code == 1
+
+
+def test_nothing_found_is_fine(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calm = Plan(frames={}, settings=Settings(), as_of=pd.Timestamp("2024-05-06"), freq="D")
+    fake = SimpleNamespace(make_plan=lambda tables, settings, progress: calm)
+    monkeypatch.setitem(sys.modules, "backorder_forecast.pipeline", fake)
+    result = _run("report", shop, "--out", tmp_path / "o", "--fail-on", "watch", "--no-excel")
+    assert result.exit_code == 0, result.output
+
+
+def test_bad_input_lists_every_problem_without_a_traceback(shop: Path) -> None:
+    (shop / "sales.csv").write_text("sku,day,amount\nA,2024-05-03,2\n")
+    (shop / "inventory.csv").write_text("sku,date\nA,2024-05-03\n")
+    for command in ("validate", "report", "backtest"):
+        result = _run(command, shop)
+        assert result.exit_code == 2
+        assert "sales" in result.stderr
+        assert "inventory" in result.stderr
+        assert "on_hand" in result.stderr
+        assert "Traceback" not in result.output
+        assert result.stdout == ""
+    answer = json.loads(_run("validate", shop, "--json").stdout)
+    assert answer["ok"] is False
+    assert {f["table"] for f in answer["failures"]} == {"sales", "inventory"}
+
+
+def test_bad_settings_are_told_in_words(shop: Path, tmp_path: Path) -> None:
+    wrong = tmp_path / "s.toml"
+    wrong.write_text('horizon = 3\nseed = "x"\n')
+    result = _run("report", shop, "--settings", wrong)
+    assert result.exit_code == 2
+    assert "did you mean 'horizon_days'" in result.stderr
+    assert "seed is a number" in result.stderr
+    wrong.write_text("horizon_days = [")
+    assert "cannot be read as .toml" in _run("report", shop, "--settings", wrong).stderr
+    assert _run("report", shop, "--settings", tmp_path / "none.toml").exit_code == 2
+    wrong_json = tmp_path / "c.json"
+    wrong_json.write_text("[1, 2]")
+    assert "should hold names and values" in _run("report", shop, "--columns", wrong_json).stderr
+    assert _run("report", shop, "--service-level", "1.5").exit_code == 2
+    assert _run("report", shop, "--fail-on", "never").exit_code == 2
+    assert _run("no-such-command").exit_code == 2
+
+
+def test_a_folder_that_is_not_there_is_told_in_words(tmp_path: Path) -> None:
+    result = _run("validate", tmp_path / "nowhere")
+    assert result.exit_code == 2
+    assert "nowhere" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_validate_shows_the_mapping_and_accounts_for_every_row(shop: Path) -> None:
+    result = _run("validate", shop)
+    assert result.exit_code == 0
+    assert "How the input was understood" in result.stdout
+    assert "sales: 3 read = 3 used + 0 merged + 0 set aside" in result.stdout
+    answer = json.loads(_run("validate", shop, "--json").stdout)
+    assert answer["ok"] is True
+    assert {row["field"] for row in answer["mapping"]} >= {"sku", "date", "quantity"}
+    assert all(
+        r["rows_used"] + r["rows_merged"] + r["rows_set_aside"] == r["rows_read"] for r in answer["data_quality"]
+    )
+
+
+def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = pd.DataFrame(
+        {"stage": ["forecast"], "score": ["pinball"], "value": [0.8], "rival": ["SES"], "rival_value": [1.0], "n": [40]}
+    )
+    asked: dict[str, Any] = {}
+
+    def replay(tables: Any, *, origins: int, settings: Settings, progress: Callable[[str, float], None]) -> Any:
+        asked.update(origins=origins, settings=settings)
+        progress("2024-04-01", 1.0)
+        return SimpleNamespace(scores=scores, summary=lambda: scores)
+
+    monkeypatch.setitem(sys.modules, "backorder_forecast.backtest", SimpleNamespace(backtest=replay))
+    out = tmp_path / "scores.csv"
+    result = _run("backtest", shop, "--origins", 3, "--seed", 2, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert asked == {"origins": 3, "settings": Settings(seed=2)}
+    assert "pinball" in result.stdout
+    assert out.read_text().startswith("stage,score,value")
+    assert json.loads(_run("backtest", shop, "--json").stdout)["scores"][0]["value"] == 0.8
+
+
+def test_sample_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
+    result = _run("sample", tmp_path / "a", "--seed", 1)
+    assert result.exit_code == 0, result.output
+    again = json.loads(_run("sample", tmp_path / "b", "--seed", 1, "--json").stdout)
+    names = [Path(f).name for f in again["files"]]
+    assert "sales.csv" in names
+    assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
+
+
+def test_demo_runs_without_a_sample_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: dict[str, Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = _run("demo", "--out", "out", "--json")
+    assert result.exit_code == 0, result.output
+    assert len(seen["tables"].items()) >= 190
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_demo_takes_the_samples_of_the_folder_it_runs_in(
+    shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seen: dict[str, Any]
+) -> None:
+    (tmp_path / "data").mkdir()
+    shop.rename(tmp_path / "data" / "samples")
+    monkeypatch.chdir(tmp_path)
+    assert _run("demo", "--out", "out", "-q").exit_code == 0
+    assert len(seen["tables"].sales) == 3
+
+
+def test_a_defect_keeps_its_traceback(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(tables: Any, settings: Any, progress: Any) -> Plan:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(sys.modules, "backorder_forecast.pipeline", SimpleNamespace(make_plan=broken))
+    assert isinstance(_run("report", shop).exception, ZeroDivisionError)
+
+
+def test_help_needs_no_heavy_library() -> None:
+    code = (
+        "import sys\nfrom typer.testing import CliRunner\nfrom backorder_forecast.cli import app\n"
+        "print(CliRunner().invoke(app, ['--help']).exit_code, *sys.modules)"
+    )
+    words = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert words[0] == "0"
+    assert not set(words) & {"numba", "scipy", "sklearn", "matplotlib", "pyarrow"}
+
+
+@pytest.mark.slow
+def test_the_whole_way_as_a_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "backorder_forecast"]
+    subprocess.run([*command, "sample", str(tmp_path / "in")], check=True, capture_output=True)
+    done = subprocess.run(
+        [*command, "report", str(tmp_path / "in"), "--out", str(tmp_path / "out"), "--json", "--fail-on", "critical"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), done.stderr
+    answer = json.loads(done.stdout)
+    assert done.returncode == (1 if answer["findings"] else 0)
+    assert len(Plan.from_folder(tmp_path / "out").stockouts) == sum(answer["flags"].values()) == 200

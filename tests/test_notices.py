@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.notices import COLUMNS, DELIVERY_RULES, notices_frame
+from backorder_forecast.settings import Settings
+
+AS_OF = pd.Timestamp("2024-05-05")
+NO_RULE = Settings(jurisdiction="none")
+
+
+def day(offset: float | None) -> Any:
+    return pd.NaT if offset is None else AS_OF + pd.Timedelta(days=offset)
+
+
+def lines(*rows: dict[str, Any]) -> pd.DataFrame:
+    """Fill dates of lines ordered two days ago that are expected in ten days; dates in days from `AS_OF`."""
+    base = {"order_date": -2, "promised_date": None, "fill_date_0.5": 10, "fill_date_0.9": 12, "promise_date": 12}
+    frame = pd.DataFrame([{**base, **row} for row in rows])
+    dates = {c: pd.Series([day(x) for x in frame[c].astype(object).where(frame[c].notna(), None)]) for c in base}
+    frame = frame.assign(**{c: x.astype("datetime64[s]") for c, x in dates.items()})
+    fixed = {"order_id": [f"o{k}" for k in range(len(rows))], "sku": "A", "location": "", "customer_id": "c"}
+    frame = frame.assign(**{k: v for k, v in fixed.items() if k not in frame}, quantity=2.0, p_at_promise=0.93)
+    return frame.assign(waited_days=(AS_OF - frame["order_date"]).dt.days)
+
+
+def cutoffs(days: float = 60.0, substitute: str = "") -> pd.DataFrame:
+    return pd.DataFrame({"sku": ["A"], "location": [""], "wait_cutoff_days": [days], "substitute_sku": [substitute]})
+
+
+def kinds(frame: pd.DataFrame) -> list[list[str]]:
+    return [frame.loc[frame["order_id"] == o, "kind"].tolist() for o in sorted(frame["order_id"].unique())]
+
+
+def test_what_is_in_stock_is_available_and_nothing_else() -> None:
+    table = lines({"fill_date_0.5": 0, "fill_date_0.9": 0, "promise_date": 1, "promised_date": -9})
+    frame = notices_frame(table, cutoffs(1.0, "B"), as_of=AS_OF, settings=Settings())
+    assert kinds(frame) == [["availability"]]
+    assert frame["new_date"].iloc[0] == AS_OF
+    assert frame["text"].iloc[0] == "Order o0: 2 x A can ship now."
+
+
+def test_estimates_and_delays_follow_the_tolerance() -> None:
+    table = lines(
+        {},  # no date promised so far
+        {"promised_date": 10},  # two days later: not worth a message
+        {"promised_date": 8},  # four days later
+        {"promised_date": 18},  # six days earlier: within twice the tolerance
+        {"promised_date": 30},  # clearly earlier
+        {"promised_date": 8, "promise_date": None},  # no date can be named any more
+    )
+    frame = notices_frame(table, cutoffs(), as_of=AS_OF, settings=NO_RULE)
+    by_line = {o: frame.loc[frame["order_id"] == o, "kind"].tolist() for o in [f"o{k}" for k in range(6)]}
+    assert by_line == {
+        "o0": ["new_estimate"],
+        "o1": [],
+        "o2": ["delay"],
+        "o3": [],
+        "o4": ["new_estimate"],
+        "o5": ["delay"],
+    }
+    assert frame["reason"].tolist()[0] == "no date promised so far, probability 93%"
+    assert frame["reason"].tolist()[2] == "earlier than promised, probability 93%"
+    assert "a date not yet known" in frame["reason"].iloc[3]
+    assert frame["new_date"].isna().tolist() == [False, False, False, True]
+
+
+def test_consent_or_refund_by_the_rule_table() -> None:
+    table = lines(
+        {"promised_date": 5},  # the middle of the fill date is later than stated
+        {"promised_date": 11},  # more likely kept than not
+        {"order_date": -25},  # nothing stated: 30 days end in five
+        {"order_date": -5},
+        {"fill_date_0.5": None, "fill_date_0.9": None, "promise_date": None},  # no supply in sight
+        {"promised_date": -3},
+    )
+    frame = notices_frame(table, cutoffs(400.0), as_of=AS_OF, settings=Settings())
+    consent = frame[frame["kind"] == "consent_or_refund"].set_index("order_id")
+    assert consent.index.tolist() == ["o0", "o2", "o4", "o5"]
+    assert consent["deadline"].tolist() == [day(5), day(5), day(28), AS_OF]
+    assert not frame["kind"].eq("delay").any()
+    assert consent["legal_note"].str.contains("not legal advice").all()
+    assert (frame.loc[frame["kind"] != "consent_or_refund", "legal_note"] == "").all()
+    assert (
+        notices_frame(table, cutoffs(400.0), as_of=AS_OF, settings=NO_RULE)["kind"].tolist().count("consent_or_refund")
+        == 0
+    )
+    assert all(rule is None or rule.unstated_days == 30 for rule in DELIVERY_RULES.values())
+    with pytest.raises(InvalidSettings, match="did you mean 'EU'"):
+        notices_frame(table, cutoffs(), as_of=AS_OF, settings=Settings(jurisdiction="EUR"))
+
+
+def test_alternative_or_discount_when_the_wait_is_long() -> None:
+    table = lines({"promised_date": 12})  # waits 2 + 10 days
+    options = Settings(policy_text="Cancel any time.")
+    assert kinds(notices_frame(table, cutoffs(16.0), as_of=AS_OF, settings=options)) == []
+    near = notices_frame(table, cutoffs(14.0), as_of=AS_OF, settings=options)
+    assert near["kind"].tolist() == ["discount"]
+    assert near["reason"].iloc[0] == "expected wait 12 days of 14 acceptable ones"
+    assert near["deadline"].iloc[0] == day(12)
+    assert near["policy_text"].iloc[0] == "Cancel any time."
+    assert kinds(notices_frame(table, cutoffs(14.0, "B"), as_of=AS_OF, settings=options)) == []
+    beyond = notices_frame(table, cutoffs(11.0, "B"), as_of=AS_OF, settings=options)
+    assert beyond["kind"].tolist() == ["alternative"]
+    assert "You may take B instead" in beyond["text"].iloc[0]
+
+
+def test_one_row_per_line_and_kind_in_line_order() -> None:
+    table = lines(*[{"promised_date": 2 + k % 3, "order_id": f"x{k}"} for k in range(9)])
+    frame = notices_frame(table, cutoffs(5.0), as_of=AS_OF, settings=Settings())
+    assert tuple(frame.columns) == COLUMNS
+    assert not frame.duplicated(["order_id", "kind"]).any()
+    assert frame["order_id"].drop_duplicates().tolist() == [f"x{k}" for k in range(9)]
+    mixed = notices_frame(table.iloc[::-1], cutoffs(5.0), as_of=AS_OF, settings=Settings())
+    pd.testing.assert_frame_equal(
+        frame.sort_values(["order_id", "kind"], ignore_index=True),
+        mixed.sort_values(["order_id", "kind"], ignore_index=True),
+    )
+
+
+def test_no_lines_and_unknown_items() -> None:
+    empty = notices_frame(lines({}).iloc[:0], cutoffs(), as_of=AS_OF, settings=Settings())
+    assert empty.empty
+    assert tuple(empty.columns) == COLUMNS
+    unknown = notices_frame(lines({"sku": "Z"}), cutoffs(1.0), as_of=AS_OF, settings=Settings())
+    assert unknown["kind"].tolist() == ["new_estimate"]
+    assert np.all(unknown["offer"] == "")

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from backorder_forecast.allocation import compare_allocations
     from backorder_forecast.backtest import backtest
-    from backorder_forecast.classifier import StockoutClassifier
     from backorder_forecast.compare import compare_plans
     from backorder_forecast.demand import forecast_demand
     from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables, NotEnoughHistory
@@ -40,7 +39,6 @@ __all__ = [
     "SamplePaths",
     "Scenario",
     "Settings",
-    "StockoutClassifier",
     "Tables",
     "backtest",
     "compare_allocations",
@@ -63,7 +61,6 @@ _HOME = {
     "SamplePaths": "paths",
     "Scenario": "scenario",
     "Settings": "settings",
-    "StockoutClassifier": "classifier",
     "Tables": "tables",
     "backtest": "backtest",
     "compare_allocations": "allocation",

@@ -25,6 +25,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+MIN_SHARE = 0.05
+"""Least change of the risk that is named a cause: below it there is nothing a buyer could act on."""
 PLAYERS = ("late order", "demand surge", "ordered too little", "held stock")
 
 
@@ -82,7 +84,8 @@ def cause_frame(items: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     -------
     DataFrame
         sku, location, risk, baseline, one column per player, monte_carlo_error, cause, cause_share, cause_text. The
-        cause is the player with the largest share; below two standard errors it is "not distinguishable".
+        cause is the player with the largest share; below two standard errors, or `MIN_SHARE`, it is "not
+        distinguishable".
     """
     risks = _coalition_risks(situation)
     shares = shapley(PLAYERS, lambda group: risks[group])
@@ -92,7 +95,7 @@ def cause_frame(items: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     table = np.stack([shares[p] for p in PLAYERS], axis=1)
     best = table.argmax(axis=1)
     top = table[np.arange(len(table)), best]
-    clear = top > 2 * error
+    clear = top > np.maximum(2 * error, MIN_SHARE)
     frame = items[["sku", "location"]].reset_index(drop=True).copy()
     frame["risk"], frame["baseline"] = now, baseline
     for k, player in enumerate(PLAYERS):

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.coerce import Draft
+from backorder_forecast.coerce import LONG_TABLES, Draft
 from backorder_forecast.formats import Failure
 from backorder_forecast.schema import TABLES
 
@@ -131,6 +131,8 @@ def _ignore(draft: Draft, column: str, bad: NDArray[np.bool_], reason: str) -> N
 
 
 def _check_purchase_orders(draft: Draft) -> None:
+    dateless = (draft.frame["order_date"].isna() & draft.frame["received_date"].isna()).to_numpy()
+    draft.set_aside(dateless, "order_date", "neither ordered nor received on a known date")
     for column, verb in (("received_date", "received"), ("cancelled_date", "cancelled")):
         wrong = _later(draft.frame["order_date"], draft.frame[column])
         sisters = np.zeros_like(wrong)
@@ -212,13 +214,11 @@ def _own_place(draft: Draft, homes: pd.DataFrame) -> None:
         count = homes.groupby("sku")["location"].agg(["size", "first"])
         only = count.loc[count["size"] == 1, "first"]
         places = homes["location"].unique()
-        sku = draft.frame["sku"][empty].astype("str")
-        found = sku.map(only)
+        found = draft.frame["sku"].astype("str").map(only).astype("str")
         if len(places) == 1:
             found = found.fillna(str(places[0]))
-        text = location.astype("str")
-        text[empty] = found
-        draft.frame["location"] = text.astype(location.dtype if text.dtype == location.dtype else "category")
+        text = location.astype("str").mask(empty, found)
+        draft.frame["location"] = text.astype("category") if draft.name in LONG_TABLES else text
         draft.note("no location", empty & text.notna().to_numpy(), "belongs to the only location of its SKU")
         lost = empty & text.isna().to_numpy()
         reason = "no location, and the SKU is not at exactly one location of sales, inventory and products"

@@ -114,7 +114,10 @@ def read_draft(
     if raw.n_rows == 0 and table.name == "sales":
         return None, {}, [_failure(table, "", "the table has a header but no rows", source.origin, "export it again")]
     parsed = _parsed(table, raw, matches, date_formats, decimal)
-    failures = [f for name, p in parsed.items() for f in _column_failures(table.column(name), table, p, matches)]
+    failures: list[Failure] = []
+    for name, p in parsed.items():
+        origin = matches.field_of[name]
+        failures += _column_failures(table.column(name), table, p, origin, raw.columns[origin])
     draft = _draft(table, raw, parsed)
     draft.about = raw.about or source.about
     understood = {name: p.understood for name, p in parsed.items()}
@@ -255,8 +258,7 @@ def _parsed(
     return parsed
 
 
-def _column_failures(column: Column, table: Table, parsed: Parsed, matches: Matches) -> list[Failure]:
-    origin = matches.field_of[column.name]
+def _column_failures(column: Column, table: Table, parsed: Parsed, origin: str, cells: pd.Series) -> list[Failure]:
     named = column.name if origin == column.name else f"{column.name} ({origin})"
     if parsed.question:
         problem, found, what = parsed.question
@@ -265,11 +267,9 @@ def _column_failures(column: Column, table: Table, parsed: Parsed, matches: Matc
     n_filled, n_bad = int(filled.sum()), int(parsed.bad.sum())
     if n_bad >= NEARLY_ALL * max(n_filled, 1) and n_bad:
         kind = {"number": "a number", "date": "a date", "flag": "yes or no"}[column.kind]
-        return [
-            _failure(
-                table, named, f"{n_bad:,} of {n_filled:,} values are not {kind}", "", _advice(column, table, origin)
-            )
-        ]
+        problem = f"{n_bad:,} of {n_filled:,} values are not {kind}"
+        found = ", ".join(dict.fromkeys(str(v) for v in cells[parsed.bad].head(3)))
+        return [_failure(table, named, problem, found, _advice(column, table, origin))]
     if n_filled == 0 and len(filled) and column.needed and not column.may_be_empty:
         return [_failure(table, named, "the needed column is empty", f"{len(filled):,} rows", "fill it in the export")]
     return []

@@ -54,8 +54,8 @@ class CsvLayout:
         Lines up to and including the header.
     delimiter, encoding, gzipped
         How to read it.
-    decimal
-        "." or "," where the values prove it, else "".
+    decimals
+        What the values of each column prove about the decimal mark, see `decimal_evidence`.
     """
 
     header: tuple[str, ...]
@@ -63,7 +63,7 @@ class CsvLayout:
     delimiter: str
     encoding: str
     gzipped: bool
-    decimal: str
+    decimals: tuple[str, ...]
 
     @property
     def about(self) -> str:
@@ -72,8 +72,6 @@ class CsvLayout:
             self.encoding, self.encoding.upper()
         )
         words = [f"{DELIMITERS[self.delimiter]} separated", letters]
-        if self.decimal == ",":
-            words.append("decimal comma")
         return ", ".join([*words, "gzip"] if self.gzipped else words)
 
 
@@ -141,9 +139,9 @@ def sniff_csv(path: Path) -> CsvLayout:
     while len(names) > usual and not names[-1]:
         names.pop()
     header = tuple(name or f"(column {i} without a name)" for i, name in enumerate(names, 1))
-    values = [value for row in rows[1:] if len(row) == len(header) for value in row]
-    decimal = decimal_evidence(values)
-    return CsvLayout(header, first + 1, delimiter, encoding, gzipped, decimal if decimal in (".", ",") else "")
+    body = [row for row in rows[1:] if len(row) == len(header)]
+    decimals = tuple(decimal_evidence(row[i] for row in body) for i in range(len(header)))
+    return CsvLayout(header, first + 1, delimiter, encoding, gzipped, decimals)
 
 
 def read_csv(path: Path, layout: CsvLayout, kinds: Mapping[str, str], *, decimal: str = "") -> RawColumns:
@@ -163,15 +161,13 @@ def read_csv(path: Path, layout: CsvLayout, kinds: Mapping[str, str], *, decimal
     UnreadableFile
         The rows do not fit the header, or the file breaks off.
     """
-    mark = decimal or layout.decimal
-    note = ""
+    mark = decimal or _decimal_mark(layout, kinds)
     as_text = {name for name, kind in kinds.items() if kind in ("text", "flag")}
     try:
         table, broken = _parse(path, layout, kinds, as_text, mark)
     except UnicodeError:
         # The start of the file was plain ASCII, a later row was not.
         layout = _latin(path, layout)
-        note = layout.about
         table, broken = _parse(path, layout, kinds, as_text, mark)
     again = {name for name in kinds if name not in as_text and _needs_text(table.schema.field(name).type, mark, layout)}
     if again:
@@ -185,9 +181,16 @@ def read_csv(path: Path, layout: CsvLayout, kinds: Mapping[str, str], *, decimal
         )
     table = table.unify_dictionaries()
     columns = {name: table.column(name).to_pandas(date_as_object=False) for name in kinds}
-    return RawColumns(
-        columns, n_rows, _row_numbers(n_rows, broken), broken, mark, layout.delimiter == "," or mark == ".", note
-    )
+    dot_is_decimal = layout.delimiter == "," or mark == "."
+    about = layout.about + (", decimal comma" if mark == "," else "")
+    return RawColumns(columns, n_rows, _row_numbers(n_rows, broken), broken, mark, dot_is_decimal, about)
+
+
+def _decimal_mark(layout: CsvLayout, kinds: Mapping[str, str]) -> str:
+    """The decimal mark that the number columns prove between them; codes and dates prove nothing."""
+    numbers = {d for name, d in zip(layout.header, layout.decimals, strict=True) if kinds.get(name) == "number"}
+    proven = numbers & {".", ","}
+    return proven.pop() if len(proven) == 1 and "mixed" not in numbers else ""
 
 
 def _start(path: Path) -> tuple[bytes, bool]:
@@ -231,7 +234,7 @@ def _latin(path: Path, layout: CsvLayout) -> CsvLayout:
     with pa.input_stream(str(path), compression="gzip" if layout.gzipped else None) as file:
         while block := file.read(BLOCK_BYTES):
             codec = "latin-1" if _latin_codec(block) == "latin-1" else codec
-    return CsvLayout(layout.header, layout.skip_lines, layout.delimiter, codec, layout.gzipped, layout.decimal)
+    return CsvLayout(layout.header, layout.skip_lines, layout.delimiter, codec, layout.gzipped, layout.decimals)
 
 
 def _delimiter(lines: list[str]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backorder_forecast.clock import period_start
 from backorder_forecast.panel import daily_matrix, item_codes, stock_exposure, stock_levels
 from backorder_forecast.settings import PRODUCT_TYPES, Settings
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from backorder_forecast.receipts import OpenLines
     from backorder_forecast.tables import Tables
 
+MOST_BELOW_ZERO = 0.05
+"""Share of days below zero from which a walk of stock is taken as contradicted by the records. Judgement."""
 _NUMBERS = (
     "unit_cost", "price", "lead_time_days", "moq", "pack_size", "review_days", "daily_capacity", "holding_cost_rate",
     "order_cost",
@@ -38,8 +41,8 @@ class StockHistory:
         At the end of `as_of`, shape (n_items,); NaN where no snapshot is known.
     exposure
         Daily in-stock share from `first_day` on, shape (n_items, n_days), or None where the history cannot tell.
-    first_day
-        Date of the first column of `exposure`.
+    first_day, freq
+        Date of the first column of `exposure`, and the step from one to the next: days, or the periods of the records.
     notes
         Sentences on how stock was rolled forward and what the exposure rests on.
     quality
@@ -49,17 +52,23 @@ class StockHistory:
     on_hand: NDArray[np.float64]
     exposure: NDArray[np.float64] | None
     first_day: pd.Timestamp
+    freq: str
     notes: tuple[str, ...]
     quality: pd.DataFrame
 
 
-def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp) -> StockHistory:
-    """Walk stock through the days from `first_day` to `as_of`, for all items at once."""
+def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp, *, freq: str = "D") -> StockHistory:
+    """Walk stock through the days from `first_day` to `as_of`, for all items at once.
+
+    Where sales are recorded by period and dated by its first day, `freq` names that period: days inside it mean nothing
+    then, and a snapshot counts as the level at its end.
+    """
     first_day = min(first_day, tables.as_of)
     if not tables.has("inventory"):
-        return StockHistory(np.full(len(items), np.nan), None, first_day, (), pd.DataFrame())
+        return StockHistory(np.full(len(items), np.nan), None, first_day, freq, (), pd.DataFrame())
     inventory = _summed(tables.inventory, "on_hand")
-    days = pd.date_range(min(first_day, inventory["date"].min()), tables.as_of, freq="D")
+    earliest = pd.DatetimeIndex([min(first_day, inventory["date"].min())])
+    days = pd.date_range(period_start(earliest, freq)[0], tables.as_of, freq=freq)
     received = _receipt_rows(tables)
     shipped = tables.sales[["sku", "location", "date", "quantity"]]
     notes: list[str] = []
@@ -74,26 +83,41 @@ def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp) 
     own_latest = inventory.groupby(["sku", "location"], observed=True)["date"].max()
     older = int((own_latest < latest).sum())
     if older:
-        notes.append(f"{older} items are not in the stock of {latest:%Y-%m-%d}: their own latest one was rolled forward")
+        notes.append(
+            f"{older} items are not in the stock of {latest:%Y-%m-%d}: their own latest one was rolled forward"
+        )
         rows.append(_quality("inventory", "item missing in the latest snapshot", older, notes[-1]))
     can_walk = len(received) > 0
     if not can_walk and snapshots > 1:
         # Without receipts a walk between snapshots would only ever fall; the snapshots speak for themselves.
         empty = shipped.iloc[:0]
-        levels = stock_levels(empty, received, inventory, items, days)
-        on_hand = stock_levels(shipped, received, inventory, items, days)[:, -1]
-        shipped_days = received_days = np.zeros((len(items), len(days)), dtype=np.float32)
+        levels = stock_levels(empty, received, inventory, items, days, freq=freq)
+        on_hand = stock_levels(shipped, received, inventory, items, days, freq=freq)[:, -1]
+        # What is there at the end of a day was there in it; a level carried on from before says nothing of a sale.
+        received_days = (levels > 0).astype(np.float32)
+        shipped_days = daily_matrix(empty if freq == "D" else shipped, items, days, freq=freq)
         notes.append("no receipts with quantities are known: past stock-outs are read from the snapshots alone")
     else:
-        levels = stock_levels(shipped, received, inventory, items, days)
+        levels = stock_levels(shipped, received, inventory, items, days, freq=freq)
         on_hand = levels[:, -1]
-        shipped_days, received_days = daily_matrix(shipped, items, days), daily_matrix(received, items, days)
+        shipped_days, received_days = (daily_matrix(rows, items, days, freq=freq) for rows in (shipped, received))
     exposure = None
     if can_walk or snapshots > 1:
         exposure = stock_exposure(levels, received_days, shipped_days)
+        wrong = (levels < 0).mean(axis=1) > MOST_BELOW_ZERO
+        if wrong.any():
+            # A walk below zero proves an error in the records, not that the shelf was empty.
+            exposure[wrong] = 1.0
+            notes.append(
+                f"the stock of {int(wrong.sum())} items does not fit their receipts and sales (walked back it falls"
+                " below zero): their past stock-outs are unknown, sales are taken as demand"
+            )
+            concerned = int(wrong[item_codes(inventory, items)].sum())
+            examples = "sku " + ", ".join(items["sku"][wrong].head(3))
+            rows.append(_quality("inventory", "stock does not reconcile", concerned, notes[-1], examples))
     else:
         notes.append("one stock snapshot and no receipts: past stock-outs are unknown, sales are taken as demand")
-    return StockHistory(on_hand.astype(np.float64), exposure, days[0], tuple(notes), _concat(rows))
+    return StockHistory(on_hand.astype(np.float64), exposure, days[0], freq, tuple(notes), _concat(rows))
 
 
 def item_facts(
@@ -232,9 +256,9 @@ def _summed(inventory: pd.DataFrame, column: str) -> pd.DataFrame:
     return summed
 
 
-def _quality(table: str, rule: str, used: int, effect: str) -> pd.DataFrame:
+def _quality(table: str, rule: str, used: int, effect: str, examples: str = "") -> pd.DataFrame:
     record = {"table": table, "rule": rule, "rows_read": used, "rows_used": used, "rows_merged": 0, "rows_set_aside": 0}
-    return pd.DataFrame([{**record, "examples": "", "effect": effect}])
+    return pd.DataFrame([{**record, "examples": examples, "effect": effect}])
 
 
 def _concat(rows: list[pd.DataFrame]) -> pd.DataFrame:

@@ -57,14 +57,18 @@ def read_history(tables: Tables, settings: Settings, *, freq: str | None = None)
     items = tables.items()
     records = net_demand(tables, settings)
     demand = records.frame
+    recorded = infer_freq(tables.sales["date"])
     if freq is None:
-        freq = settings.freq if settings.freq != "auto" else infer_freq(tables.sales["date"])
+        freq = settings.freq if settings.freq != "auto" else recorded
     check_freq(freq)
     first = demand["date"].min() if len(demand) else tables.as_of
-    stock = stock_history(tables, items, period_start(pd.DatetimeIndex([first]), freq)[0])
+    # Sales dated by period say nothing of the days inside it, so stock is walked by period too.
+    step = freq if freq == recorded else "D"
+    stock = stock_history(tables, items, period_start(pd.DatetimeIndex([first]), freq)[0], freq=step)
     panel = build_panel(
-        demand, items, freq=freq, as_of=tables.as_of, exposure_days=stock.exposure, first_day=stock.first_day
-    )
+        demand, items, freq=freq, as_of=tables.as_of, exposure_days=stock.exposure, first_day=stock.first_day,
+        exposure_freq=stock.freq,
+    )  # fmt: skip
     return History(items, records, stock, panel)
 
 
@@ -100,16 +104,14 @@ def fit_world(
     lap("patience")
     delays = (orders_later, items_later)
     world = World(facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, clock, settings)
-    notes = [*tables.notes, *_missing_notes(tables, facts, orders), *history.stock.notes]
+    notes = [*tables.notes, *_missing_notes(tables, facts, orders, lead, settings), *history.stock.notes]
     if scenario is not None:
         notes.insert(0, f"what-if: {scenario.describe()}")
-    quality = data_quality(tables, history, lead, orders, lines)
+    quality = data_quality(history, orders, lines)
     return Fitted(world, history, tuple(notes), quality)
 
 
-def data_quality(
-    tables: Tables, history: History, lead: LeadTimes, orders: OpenLines, lines: BackorderLines
-) -> pd.DataFrame:
+def data_quality(history: History, orders: OpenLines, lines: BackorderLines) -> pd.DataFrame:
     """Account of every row read; rows that a stage set aside leave the rows used of their table."""
     # The account of netting continues the one of reading.
     parts = [history.records.quality, history.stock.quality, lines.quality]
@@ -185,7 +187,9 @@ def _earlier_ratio(
     return np.where(known, earlier / np.where(known, model.level, 1.0), 1.0)
 
 
-def _missing_notes(tables: Tables, facts: pd.DataFrame, orders: OpenLines) -> tuple[str, ...]:
+def _missing_notes(
+    tables: Tables, facts: pd.DataFrame, orders: OpenLines, lead: LeadTimes, settings: Settings
+) -> tuple[str, ...]:
     notes = []
     if not tables.has("inventory"):
         notes.append(
@@ -205,11 +209,18 @@ def _missing_notes(tables: Tables, facts: pd.DataFrame, orders: OpenLines) -> tu
         )
     elif not len(orders.frame):
         notes.append("no open purchase orders with item and quantity are known: nothing is on order")
+    if tables.has("purchase_orders") and not lead.laws["n_received"].iloc[0]:
+        notes.append(
+            "no purchase order has both an order date and a receipt: lead times are the stated ones, else"
+            f" {settings.default_lead_time_days} days"
+        )
     if not tables.has("backorders"):
         notes.append(
             "no backorders: fill dates, promises, notices, backlog and cash need the table backorders (order_id, sku,"
             " order_date, quantity)"
         )
+    elif "prepaid_amount" not in tables.given("backorders"):
+        notes.append("backorders have no prepaid_amount: nothing counts as paid in advance, deposits and refunds are 0")
     if not tables.has("products"):
         notes.append(
             "no product master: prices, costs, minimum quantities, packs and product types are unknown; the table"

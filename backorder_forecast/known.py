@@ -57,6 +57,8 @@ def known_at(name: str, frame: pd.DataFrame, as_of: pd.Timestamp, *, undated: bo
         later = ((frame["start"] > as_of) & kinds).to_numpy()
     else:
         later = (frame[column] > as_of).to_numpy() if column else np.zeros(len(frame), dtype=bool)
+    if name == "purchase_orders":
+        later = later | (frame["order_date"].isna() & (frame["received_date"] > as_of)).to_numpy()
     kept = frame[~later] if later.any() else frame
     steps = {"purchase_orders": _orders, "backorders": _backorders, "products": _products, "events": _events}
     if name not in steps or kept.empty:

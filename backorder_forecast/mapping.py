@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Renames = Mapping[str, Mapping[str, str | None]]
 MAPPING_COLUMNS = ("table", "column", "field", "how", "unit", "understood")
+MOST_UNUSED = 15
+"""Unused columns named on the screen; the frame `Tables.mapping` lists all."""
 SAME, SYNONYM, TOLD, UNUSED = "same name", "known synonym", "columns=", "not used"
 
 
@@ -110,9 +112,9 @@ def mapping_text(tables: Tables, *, width: int = 100) -> str:
     How the input was understood (known up to the end of 2024-01-05)
     <BLANKLINE>
     sales - pandas frame, 1 rows read, 1 used
-      item -> sku              text, 1 different
-      ds -> date               dates, 2024-01-05 to 2024-01-05
-      qty -> quantity          numbers in units, 2 to 2
+      item -> sku      text, 1 different
+      ds -> date       dates, 2024-01-05 to 2024-01-05
+      qty -> quantity  numbers in units, 2 to 2
       not used: note
     <BLANKLINE>
     not given: purchase_orders, inventory, backorders, products, supplier_items, events
@@ -122,26 +124,36 @@ def mapping_text(tables: Tables, *, width: int = 100) -> str:
     for name, heading in tables.sources.items():
         read, used = (f"{totals[c].loc[name]:,}" for c in ("rows_read", "rows_used"))
         lines += ["", f"{name} - {heading}, {read} rows read, {used} used"]
-        left = []
-        for row in tables.mapping[tables.mapping["table"] == name].to_dict("records"):
-            words = str(row["understood"])
-            if not row["field"]:
-                left.append(f"{row['column']} ({words})" if words else str(row["column"]))
-                continue
-            arrow = str(row["field"]) if row["column"] == row["field"] else f"{row['column']} -> {row['field']}"
+        rows = tables.mapping[tables.mapping["table"] == name].to_dict("records")
+        arrows = [_arrow(row) for row in rows]
+        wide = min(max([len(arrow) for arrow in arrows if arrow], default=0), 40) + 2
+        for row, arrow in zip(rows, arrows, strict=True):
             # Text and days name their unit themselves.
-            words = words.replace("numbers", f"numbers in {row['unit']}", 1) if row["unit"] else words
-            lines += textwrap.wrap(
-                f"  {arrow:<24} {words}", width, subsequent_indent=" " * 27, replace_whitespace=False
-            )
+            words = str(row["understood"]).replace("numbers", f"numbers in {row['unit']}", 1)
+            if arrow:
+                text = f"  {arrow:<{wide}}{words}"
+                lines += textwrap.wrap(text, width, subsequent_indent=" " * (wide + 3), replace_whitespace=False)
+        left = [
+            f"{r['column']} ({r['understood']})" if r["understood"] else str(r["column"])
+            for r in rows
+            if not r["field"]
+        ]
         if left:
-            lines += textwrap.wrap(f"  not used: {', '.join(left)}", width, subsequent_indent="    ")
+            more = f" and {len(left) - MOST_UNUSED} more" if len(left) > MOST_UNUSED else ""
+            text = f"  not used: {', '.join(left[:MOST_UNUSED])}{more}"
+            lines += textwrap.wrap(text, width, subsequent_indent="    ")
     absent = [t for t in TABLES if t not in tables.sources]
     if absent:
         lines += ["", *textwrap.wrap(f"not given: {', '.join(absent)}", width, subsequent_indent="  ")]
     for note in tables.notes:
         lines += ["", *textwrap.wrap(f"Note: {note}", width, subsequent_indent="  ")]
     return "\n".join(lines)
+
+
+def _arrow(row: Mapping[Any, Any]) -> str:
+    if not row["field"] or row["column"] == row["field"]:
+        return str(row["field"])
+    return f"{row['column']} -> {row['field']}"
 
 
 def _choose(source: SourceTable, matches: Matches, field: str, columns: list[str], failures: list[Failure]) -> None:

@@ -15,7 +15,7 @@ TABLE_NAMES = {
         supplier_orders, Bestellungen""",
     "inventory": """stock, stock_on_hand, on_hand, stock_levels, inventory_snapshots, stock_snapshot, snapshot,
         inventories, Bestand, Lagerbestand""",
-    "backorders": """backorder, backorder_lines, back_orders, open_orders, open_order_lines, open_lines,
+    "backorders": """backorder, backorder_lines, open_orders, open_order_lines, open_lines,
         customer_backorders, Rückstände, Rueckstaende""",
     "products": """product, product_master, items, item_master, skus, sku_master, articles, materials, parts,
         master_data, Artikel, Artikelstamm, Stammdaten""",

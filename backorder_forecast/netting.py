@@ -206,15 +206,23 @@ def _days(dates: pd.Series) -> Codes:
 
 
 def _reversed(sales: pd.DataFrame, code: Codes, day: Codes, quantity: Ints) -> NDArray[np.bool_]:
-    """Sales rows that a return cancels exactly, and these returns."""
+    """Sales rows that a return cancels exactly, and these returns.
+
+    A return of a known customer cancels a sale to that customer, a return of an unknown one any sale left.
+    """
     cancelled = np.zeros(len(sales), dtype=bool)
-    rows = same_size_rows(code, quantity)
-    if len(rows):
-        some = sales.iloc[rows]
-        customer = np.asarray(pd.factorize(some["customer_id"])[0], dtype=np.int64)
-        # The order number only decides between sales of one day and customer.
-        order = np.asarray(pd.factorize(some["order_id"].astype("str"), sort=True)[0], dtype=np.int64)
-        cancelled[rows] = exact_reversals(code[rows], day[rows], quantity[rows], customer, order)
+    returned = quantity < 0
+    if not returned.any():
+        return cancelled
+    customer = np.asarray(pd.factorize(sales["customer_id"])[0], dtype=np.int32)
+    size = np.abs(quantity)
+    for known in (True, False):
+        returns = np.flatnonzero(returned & ((customer >= 0) == known))
+        if len(returns):
+            who = customer if known else np.zeros_like(customer)
+            rows = same_size_rows(code, size, who, returns, (quantity > 0) & ~cancelled)
+            order = pd.factorize(sales["order_id"].iloc[rows].astype("str"), sort=True)[0]
+            cancelled[rows] |= exact_reversals(code[rows], day[rows], quantity[rows], who[rows], np.asarray(order))
     return cancelled
 
 

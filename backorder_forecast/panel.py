@@ -146,11 +146,12 @@ def build_panel(
     as_of: pd.Timestamp,
     exposure_days: NDArray[np.float64] | None = None,
     first_day: pd.Timestamp | None = None,
+    exposure_freq: str = "D",
 ) -> DemandPanel:
     """Panel of demand records (sku, location, date, quantity) for the given items.
 
-    `exposure_days` is the daily in-stock share from `first_day` on, shape (n_items, n_days), as `stock_exposure` gives
-    it; without it every period counts as in stock.
+    `exposure_days` is the in-stock share per day (or per period of `exposure_freq`) from `first_day` on, shape
+    (n_items, n_days), as `stock_exposure` gives it; without it every period counts as in stock.
     """
     check_freq(freq)
     ends = as_of if records.empty else max(as_of, records["date"].max())
@@ -169,7 +170,7 @@ def build_panel(
     demand += np.bincount(flat, weights=weights, minlength=demand.size).reshape(demand.shape)
     exposure = np.ones_like(demand)
     if exposure_days is not None and first_day is not None:
-        exposure = _exposure_periods(exposure_days, first_day, periods, freq)
+        exposure = _exposure_periods(exposure_days, first_day, periods, freq, exposure_freq)
     return DemandPanel(items.reset_index(drop=True), periods, freq, as_of, demand, exposure)
 
 
@@ -179,17 +180,19 @@ def stock_levels(
     inventory: pd.DataFrame,
     items: pd.DataFrame,
     days: pd.DatetimeIndex,
+    *,
+    freq: str = "D",
 ) -> NDArray[np.float32]:
-    """On hand at the end of each day, walked from the inventory snapshots by shipments and receipts.
+    """On hand at the end of each day (or period of `freq`), walked from the snapshots by shipments and receipts.
 
     Each day takes the latest snapshot at or before it and walks forward; days before the first snapshot are walked
     back. Frames: shipments and receipts with sku, location, date, quantity; inventory with sku, location, date,
     on_hand. Returns shape (n_items, n_days); NaN for items without a snapshot.
     """
-    net = _daily(receipts, "quantity", items, days)
-    net -= _daily(shipments, "quantity", items, days)
+    net = daily_matrix(receipts, items, days, freq=freq)
+    net -= daily_matrix(shipments, items, days, freq=freq)
     walked = np.cumsum(net, axis=1, dtype=np.float64)
-    code, column, inside = _cells(inventory, items, days, "D")
+    code, column, inside = _cells(inventory, items, days, freq)
     offset = np.full(walked.shape, np.nan)
     counted = inventory["on_hand"].to_numpy(dtype=np.float64)[inside]
     order = np.argsort(code[inside] * len(days) + column[inside], kind="stable")
@@ -214,9 +217,15 @@ def stock_exposure(
     return exposure
 
 
-def daily_matrix(frame: pd.DataFrame, items: pd.DataFrame, days: pd.DatetimeIndex) -> NDArray[np.float32]:
-    """Quantities per item and day, shape (n_items, n_days), from sku, location, date, quantity."""
-    return _daily(frame, "quantity", items, days)
+def daily_matrix(
+    frame: pd.DataFrame, items: pd.DataFrame, days: pd.DatetimeIndex, *, freq: str = "D"
+) -> NDArray[np.float32]:
+    """Quantities per item and day (or period of `freq`), shape (n_items, n_days): sku, location, date, quantity."""
+    code, day, inside = _cells(frame, items, days, freq)
+    size = len(items) * len(days)
+    flat = code[inside] * len(days) + day[inside]
+    values = frame["quantity"].to_numpy(dtype=np.float64)[inside]
+    return np.bincount(flat, weights=values, minlength=size).astype(np.float32).reshape(len(items), len(days))
 
 
 def item_codes(frame: pd.DataFrame, items: pd.DataFrame) -> NDArray[np.int64]:
@@ -236,14 +245,6 @@ def item_codes(frame: pd.DataFrame, items: pd.DataFrame) -> NDArray[np.int64]:
     return np.where(sku_code < 0, -1, codes)
 
 
-def _daily(frame: pd.DataFrame, column: str, items: pd.DataFrame, days: pd.DatetimeIndex) -> NDArray[np.float32]:
-    code, day, inside = _cells(frame, items, days, "D")
-    size = len(items) * len(days)
-    flat = code[inside] * len(days) + day[inside]
-    values = frame[column].to_numpy(dtype=np.float64)[inside]
-    return np.bincount(flat, weights=values, minlength=size).astype(np.float32).reshape(len(items), len(days))
-
-
 def _cells(
     frame: pd.DataFrame, items: pd.DataFrame, periods: pd.DatetimeIndex, freq: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
@@ -261,11 +262,11 @@ def _cells(
 
 
 def _exposure_periods(
-    exposure_days: NDArray[np.float64], first_day: pd.Timestamp, periods: pd.DatetimeIndex, freq: str
+    exposure_days: NDArray[np.float64], first_day: pd.Timestamp, periods: pd.DatetimeIndex, freq: str, given_freq: str
 ) -> NDArray[np.float64]:
     n_items, n_days = exposure_days.shape
-    days = pd.date_range(first_day, periods=n_days, freq="D")
-    if freq == "D":
+    days = pd.date_range(first_day, periods=n_days, freq=given_freq)
+    if freq == given_freq:
         exposure = np.ones((n_items, len(periods)))
         at = periods.get_indexer(days)
         exposure[:, at[at >= 0]] = exposure_days[:, at >= 0]

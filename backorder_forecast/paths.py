@@ -121,21 +121,14 @@ class SamplePaths:
     def probability(self, threshold: float | pd.Series) -> pd.DataFrame:
         """P(value > threshold) per item and period: columns sku, location, date, probability.
 
-        `threshold` is one number, or a Series with one number per item, in item order or indexed by sku.
+        `threshold` is one number, or a Series with one number per item, as for `in_item_order`.
         """
-        limits = self._per_item(threshold)
+        if isinstance(threshold, pd.Series):
+            limits = in_item_order(threshold, self.items, "threshold")
+        else:
+            limits = np.full(self.n_items, float(threshold))
         blocks = [(self.draw(a, b) > limits[a:b, None, None]).mean(axis=1) for a, b in self.buckets()]
         return self._frame({"probability": np.concatenate(blocks).ravel() if blocks else np.empty(0)})
-
-    def _per_item(self, value: float | pd.Series) -> NDArray[np.float64]:
-        if not isinstance(value, pd.Series):
-            return np.full(self.n_items, float(value))
-        skus = self.items["sku"]
-        if not skus.duplicated().any() and set(skus) <= set(value.index):
-            value = value.reindex(skus)
-        if len(value) != self.n_items or bool(value.isna().any()):
-            raise InvalidSettings(f"one threshold per item is needed: {self.n_items} items, got {len(value)} values")
-        return value.to_numpy(dtype=np.float64)
 
     def _frame(self, columns: dict[float, NDArray[np.float64]] | dict[str, NDArray[np.float64]]) -> pd.DataFrame:
         n_periods = len(self.dates)
@@ -143,6 +136,33 @@ class SamplePaths:
         frame = self.items.iloc[rows].reset_index(drop=True)
         frame["date"] = np.tile(self.dates.to_numpy(), self.n_items)
         return pd.concat([frame, pd.DataFrame(columns, index=frame.index)], axis=1)
+
+
+def in_item_order(values: pd.Series, items: pd.DataFrame, name: str) -> NDArray[np.float64]:
+    """One number per item, from a Series indexed by sku, by (sku, location), or numbered in item order.
+
+    Examples
+    --------
+    >>> items = pd.DataFrame({"sku": ["A", "B"], "location": ""})
+    >>> in_item_order(pd.Series({"B": 2, "A": 1}), items, "on_hand").tolist()
+    [1.0, 2.0]
+    """
+    if values.index.has_duplicates:
+        doubles = values.index[values.index.duplicated()].unique().tolist()[:3]
+        raise InvalidSettings(f"{name} has several values for {', '.join(map(str, doubles))}")
+    if isinstance(values.index, pd.MultiIndex):
+        found = values.reindex(pd.MultiIndex.from_frame(items[["sku", "location"]]))
+    elif pd.api.types.is_integer_dtype(values.index) and len(values) == len(items):
+        found = values
+    elif items["sku"].duplicated().any():
+        raise InvalidSettings(f"{name} must be indexed by (sku, location): some skus are at several locations")
+    else:
+        found = values.reindex(items["sku"])
+    lacking = found.isna().to_numpy()
+    if lacking.any():
+        some = ", ".join(items["sku"][lacking].head(3))
+        raise InvalidSettings(f"{name} needs one value per item; {int(lacking.sum())} of {len(items)} lack one: {some}")
+    return found.to_numpy(dtype=np.float64)
 
 
 def check_levels(levels: Sequence[float]) -> list[float]:

@@ -168,7 +168,7 @@ def draw_stock(axes: Axes, picture: ItemPicture) -> None:
     days = np.append(np.full(len(led), start), _period_ends(picture))
     low, mid, high = (np.append(led, stock[q].to_numpy(dtype=np.float64)) for q in (0.1, 0.5, 0.9))
     stocked, owed = ((bound(low, 0.0), bound(high, 0.0)) for bound in (np.maximum, np.minimum))
-    axes.fill_between(days, *stocked, color=STOCK, alpha=0.2, linewidth=0, label="8 times in 10")
+    axes.fill_between(days, *stocked, color=STOCK, alpha=0.2, linewidth=0)
     axes.fill_between(days, *owed, color=ALARM, alpha=0.2, linewidth=0, label="owed to customers")
     axes.plot(days, mid, color=STOCK, linewidth=1.6, label="median")
     axes.axhline(0, color=INK, linewidth=0.9)
@@ -284,6 +284,7 @@ def _share_time_axis(panels: Sequence[Axes], picture: ItemPicture) -> None:
         axes.tick_params(length=0)
         axes.label_outer()
     locator = AutoDateLocator(minticks=5, maxticks=10)  # type: ignore[no-untyped-call]
+    panels[-1].tick_params(axis="x", pad=6)
     panels[-1].xaxis.set_major_locator(locator)
     panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     _note(panels[0], f"as of {_date_words(picture.as_of)}", (start, panels[0].get_ylim()[1]), (4, -8))

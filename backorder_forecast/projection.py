@@ -90,7 +90,8 @@ def project_stock(
     joins = {"backorder": np.ones(n_items), "lost": np.zeros(n_items), "partial": share}[unmet]
     horizon = total if horizon_periods is None else horizon_periods
     walk = walk.astype(np.int64)
-    return StockPaths(*_walk(start, demand, receipts, joins, walk, horizon), walk)
+    first_unmet, first_zero, short_units = _walk(start, demand, receipts, joins, walk, horizon)
+    return StockPaths(first_unmet, first_zero, short_units, walk)
 
 
 def stock_quantiles(

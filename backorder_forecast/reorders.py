@@ -21,7 +21,7 @@ from backorder_forecast.clock import DAYS_PER_PERIOD, Clock
 from backorder_forecast.distributions import nb_cdf, nb_quantile
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.leadtimes import LeadTimes
-from backorder_forecast.paths import SamplePaths
+from backorder_forecast.paths import SamplePaths, in_item_order
 from backorder_forecast.policies import round_to_pack
 from backorder_forecast.projection import join_share
 from backorder_forecast.receipts import draw_lead_days
@@ -32,8 +32,9 @@ from backorder_forecast.settings import Settings
 class OrderNeed:
     """What an order placed now must cover, arrays (n_items, n_paths).
 
-    `need` is the largest shortfall between its arrival and the next order's, `lead_demand` and `protected_demand` the
-    demand until the first and until the second arrival.
+    `need` is the largest shortfall between its arrival and the next order's, in which units that wait at `as_of` count
+    only if they still wait at the end; `lead_demand` and `protected_demand` are the demand until the first and until
+    the second arrival.
     """
 
     need: NDArray[np.float64]
@@ -214,7 +215,7 @@ def recommend_orders(
     Parameters
     ----------
     forecast
-        Demand paths whose first period follows the decision; they must reach lead time + review.
+        Demand paths whose first period follows the decision; they must reach the arrival of the next order.
     on_hand
         Units per item at the decision, less units waiting; indexed by sku, or by (sku, location), or in item order.
     receipts
@@ -247,7 +248,7 @@ def recommend_orders(
     settings = settings or Settings()
     clock = _forecast_clock(forecast)
     known = _known_items(forecast.items, items, settings)
-    start = _in_item_order(on_hand, forecast.items)
+    start = in_item_order(on_hand, forecast.items, "on_hand")
     joins = join_share(settings, known["product_type"])
     frames = []
     for begin, stop in forecast.buckets():
@@ -269,6 +270,8 @@ def _forecast_clock(forecast: SamplePaths) -> Clock:
         raise InvalidSettings("the forecast must have at least two periods to place an order on")
     gap = (starts[1] - starts[0]).days
     freq = "D" if gap == 1 else f"W-{starts[0].day_name()[:3].upper()}" if gap == 7 else "MS"
+    if not starts.equals(pd.date_range(starts[0], periods=len(starts), freq=freq, unit=starts.unit)):
+        raise InvalidSettings("the forecast must run over consecutive days, weeks or calendar months")
     ahead = Clock.ahead(starts[0] - pd.Timedelta(days=1), freq, int(DAYS_PER_PERIOD[freq] * len(starts)) + 31)
     keep = slice(0, len(starts))
     return replace(ahead, starts=ahead.starts[keep], ends=ahead.ends[keep], fraction=ahead.fraction[keep])
@@ -280,22 +283,13 @@ def _known_items(keys: pd.DataFrame, items: pd.DataFrame | None, settings: Setti
         extra = items if "location" in items else items.assign(location="")
         known = known.merge(extra.drop_duplicates(["sku", "location"]), on=["sku", "location"], how="left")
     for column in ("supplier", "product_type"):
-        known[column] = known.get(column, "")
+        known[column] = known[column].astype("str").fillna("") if column in known else ""
     for column in ("unit_cost", "price", "moq", "pack_size", "holding_cost_rate"):
         known[column] = known[column].astype(float) if column in known else np.nan
-    known["review_days"] = known.get("review_days", settings.review_days)
+    review = known["review_days"].astype(float) if "review_days" in known else pd.Series(np.nan, known.index)
+    known["review_days"] = review.fillna(settings.review_days)
     known["active"] = True
     return known
-
-
-def _in_item_order(values: pd.Series, keys: pd.DataFrame) -> NDArray[np.float64]:
-    if isinstance(values.index, pd.MultiIndex):
-        values = values.reindex(pd.MultiIndex.from_frame(keys))
-    elif set(keys["sku"]) <= set(values.index) and not keys["sku"].duplicated().any():
-        values = values.reindex(keys["sku"])
-    if len(values) != len(keys) or bool(values.isna().any()):
-        raise InvalidSettings(f"on_hand has one value per item: {len(keys)} items, got {int(values.notna().sum())}")
-    return values.to_numpy(dtype=np.float64)
 
 
 def _receipt_array(
@@ -310,6 +304,8 @@ def _receipt_array(
     supply = np.zeros(shape)
     if receipts is None or not len(receipts):
         return supply
+    if bool(receipts["date"].isna().any()):
+        raise InvalidSettings("every row of receipts needs a date; leave out orders whose arrival is unknown")
     location = receipts["location"].fillna("").astype(str) if "location" in receipts else pd.Series("", receipts.index)
     keys = pd.MultiIndex.from_arrays([receipts["sku"].astype(str), location])
     code = pd.MultiIndex.from_frame(forecast.items.iloc[start:stop]).get_indexer(keys)
@@ -330,10 +326,11 @@ def _arrivals(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
     n = len(items)
     if not isinstance(lead_time, LeadTimes):
-        if lead_time < 1 or lead_time + review_periods > clock.n_periods:
+        last = lead_time + review_periods - 1
+        if lead_time < 1 or review_periods < 1 or last > clock.n_periods:
             raise InvalidSettings(
-                f"the forecast has {clock.n_periods} periods; lead_time + review_periods = {lead_time + review_periods}"
-                " must fit and lead_time is at least 1"
+                f"lead_time and review_periods are at least 1 and the forecast must reach the next arrival: it has"
+                f" {clock.n_periods} periods, lead_time + review_periods - 1 = {last}"
             )
         arrival = np.full((n, n_paths), lead_time - 1, dtype=np.int64)
         day = int(max((clock.starts[lead_time - 1] - clock.as_of).days, 1))
@@ -346,6 +343,12 @@ def _arrivals(
         drawn.append(draw_lead_days(lead_time.cdf, rows, keys, n_paths))
     review_days = round(review_periods * DAYS_PER_PERIOD[clock.freq])
     following = drawn[1].astype(np.int64) + review_days
+    unseen = (following > clock.n_days + 1).mean(axis=1) > 0.5
+    if unseen.any():
+        raise InvalidSettings(
+            f"the forecast ends {clock.n_days} days ahead, before the next order of {int(unseen.sum())} items arrives"
+            f" (such as {items['sku'].iloc[int(unseen.argmax())]}): forecast further"
+        )
     return arrival_periods(drawn[0], clock), arrival_periods(following, clock), drawn[0]
 
 
@@ -380,7 +383,9 @@ def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods):  # 
                 else:
                     # From here on the level may fall below zero: that shortfall is what the order is for.
                     level -= wanted
-                    largest = max(largest, -level)
+                    # Who waits already is served by what is on order, unless that comes after the next order.
+                    short = -level if t == last - 1 else min(-level, total)
+                    largest = max(largest, short)
             need[i, p] = largest
             protected[i, p] = total
     return need, lead_demand, protected

@@ -21,7 +21,7 @@ import pandas as pd
 
 from backorder_forecast.folder import replaced_when_done
 from backorder_forecast.frames import FLAGS, column_kind, column_note, format_values, heading
-from backorder_forecast.summary import DATA, MONEY, ORDER, RUNS_OUT, TAKE, TELL, figures
+from backorder_forecast.summary import DATA, MONEY, ORDER, RUNS_OUT, SUPPLY, TAKE, TELL, figures
 
 if TYPE_CHECKING:
     import jinja2
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 PAGE_ROWS = 25
 """Rows of a table on one page; also what is seen without scripts."""
 
+_BY_URGENCY = ("reorders", "wait_cutoffs", "forecasts")
 _LEFT = ("text", "category", "date", "flag")
 
 
@@ -60,7 +61,7 @@ _SECTIONS = (
     ),
     _Section(
         "order", "Order", ORDER, "Quantities respect minimum orders and packs.",
-        (("reorders", "Orders to place"),),
+        (("reorders", "Orders by item and supplier"),),
     ),
     _Section(
         "wait", "Those who wait", TELL,
@@ -77,7 +78,7 @@ _SECTIONS = (
         (("cash_flow", "Cash by date"), ("excess", "Excess stock")),
     ),
     _Section(
-        "supply", "Suppliers", "How do suppliers deliver?",
+        "supply", "Suppliers", SUPPLY,
         "Open orders count as not yet delivered, cancelled ones separately.",
         (("suppliers", "Suppliers"), ("lead_times", "Lead times")),
     ),
@@ -103,8 +104,8 @@ _BRIEF: dict[str, tuple[str | float, ...]] = {
         "expected_wait_days", "p_wait_within_cutoff", "max_open_quantity", "payment_terms", "basis", "reason",
     ),
     "reorders": (
-        "sku", "location", "supplier", "order_quantity", "order_by_date", "urgency", "arrival_0.5", "arrival_0.9",
-        "cost", "reason",
+        "sku", "location", "flag", "supplier", "order_quantity", "order_by_date", "urgency", "arrival_0.5",
+        "arrival_0.9", "cost", "reason",
     ),
     "notices": (
         "order_id", "sku", "location", "customer_id", "kind", "old_date", "new_date", "deadline", "offer", "reason",
@@ -170,7 +171,7 @@ def _filled(
     tables = []
     for name, words in section.frames:
         if name in frames:
-            frame = _urgent_forecasts(frames, max_rows) if name == "forecasts" else frames[name]
+            frame = _arranged(name, frames, max_rows)
             tables.append(_table(name, words, frame, max_rows, len(frames[name]), pictures))
     shown = [_figure(k, picture) for k, picture in enumerate(pictures)] if section.anchor == "out" else []
     return {
@@ -217,15 +218,20 @@ def _choices(column: str | float, kind: str, texts: Sequence[str]) -> list[str]:
     return [f for f in FLAGS if f in found] if column == "flag" else found
 
 
-def _urgent_forecasts(frames: Mapping[str, pd.DataFrame], max_rows: int) -> pd.DataFrame:
-    # Of a long frame of forecasts, those of the most urgent items are worth their place.
-    forecasts, stockouts = frames["forecasts"], frames.get("stockouts")
-    if len(forecasts) <= max_rows or stockouts is None or stockouts.empty:
-        return forecasts
+def _arranged(name: str, frames: Mapping[str, pd.DataFrame], max_rows: int) -> pd.DataFrame:
+    """Rows of a frame, those first that a reader wants first."""
+    frame, stockouts = frames[name], frames.get("stockouts")
+    if name == "backlog":
+        return frame.sort_values("date", ascending=False, kind="stable")
+    if name not in _BY_URGENCY or stockouts is None or stockouts.empty:
+        return frame
     keys = ["sku", "location"]
-    rank = stockouts[keys].head(max_rows).reset_index(drop=True).reset_index(names="rank")
-    ranked = forecasts.merge(rank, on=keys, how="inner")
-    return ranked.sort_values(["rank", "date"], kind="stable").drop(columns="rank").head(max_rows)
+    # Of a long frame only the most urgent items have a place.
+    ranks = stockouts[keys].reset_index(drop=True).reset_index(names="rank")
+    ranked = frame.merge(ranks if len(frame) <= max_rows else ranks.head(max_rows), on=keys, how="left")
+    idle = (ranked["order_quantity"] <= 0) if name == "reorders" else 0
+    by_urgency = ranked.assign(idle=idle).sort_values(["idle", "rank"], kind="stable", na_position="last")
+    return by_urgency.head(max_rows)[list(frame.columns)]
 
 
 def _tiles(summary: pd.DataFrame) -> list[dict[str, Any]]:

@@ -19,51 +19,48 @@ if TYPE_CHECKING:
     Codes = NDArray[np.int32]
 
 
-def same_size_rows(code: Codes, quantity: Ints) -> Ints:
-    """Returns, and the sales of their item with their size: the only rows that can cancel each other.
+def same_size_rows(code: Codes, size: Ints, who: Codes, returns: Ints, sold: NDArray[np.bool_]) -> Ints:
+    """Some returns, and the sales of their item, size and customer: the only rows that can cancel each other.
+
+    `returns` are row numbers, `sold` marks the sales that may be cancelled.
 
     Examples
     --------
-    >>> same_size_rows(np.array([0, 0, 1, 0], dtype=np.int32), np.array([5, 4, 5, -5])).tolist()
+    >>> code, size = np.array([0, 0, 1, 0], dtype=np.int32), np.array([5, 4, 5, 5])
+    >>> same_size_rows(code, size, code * 0, np.array([3]), np.array([True, True, True, False])).tolist()
     [0, 3]
     """
-    returns = np.flatnonzero(quantity < 0)
-    if not len(returns):
-        return returns
     # A hash finds them in one pass; a collision only adds a row that the exact comparison drops again.
-    mixed = np.abs(quantity).astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= (code.astype(np.uint64) + np.uint64(1)) * np.uint64(0xBF58476D1CE4E5B9)
-    return np.flatnonzero((quantity != 0) & pd.Series(mixed).isin(mixed[returns]).to_numpy())
+    mixed = size.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for part in (code, who):
+        mixed ^= (part.astype(np.uint64) + np.uint64(2)) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed *= np.uint64(0x94D049BB133111EB)
+    rows = np.flatnonzero(sold & pd.Series(mixed).isin(mixed[returns]).to_numpy())
+    return np.sort(np.concatenate([rows, returns]))
 
 
-def exact_reversals(code: Codes, day: Codes, quantity: Ints, customer: Ints, order: Ints) -> NDArray[np.bool_]:
-    """Rows that cancel each other: a return and the latest earlier or same-day sale of the same size.
+def exact_reversals(code: Codes, day: Codes, quantity: Ints, who: Codes, order: Ints) -> NDArray[np.bool_]:
+    """Rows that cancel each other: a return and the latest earlier or same-day sale of the same item, size, customer.
 
     Parameters
     ----------
-    code, day, quantity
-        Item, day number and signed quantity of each row, shape (n,).
-    customer
-        Customer of each row, -1 unknown. A return of a known customer cancels a sale to that customer, a return of
-        an unknown one any sale.
+    code, day, quantity, who
+        Item, day number, signed quantity and customer of each row, shape (n,).
     order
         Rank that decides between sales of one day, so that row order does not.
 
     Examples
     --------
     >>> one = np.zeros(3, dtype=np.int32)
-    >>> exact_reversals(one, np.array([1, 2, 3]), np.array([5, 5, -5]), one - 1, one).tolist()
+    >>> exact_reversals(one, np.array([1, 2, 3]), np.array([5, 5, -5]), one, one).tolist()
     [False, True, True]
     """
     cancelled = np.zeros(len(code), dtype=bool)
     size = np.abs(quantity)
-    is_return = (quantity < 0).astype(np.int64)
-    for by_customer in (True, False):
-        who = customer if by_customer else np.zeros(len(code), dtype=np.int64)
-        rows = np.lexsort((order, is_return, day, who, size, code))
-        groups = np.stack([code[rows], size[rows], who[rows]])
-        new_group = np.append(True, (groups[:, 1:] != groups[:, :-1]).any(axis=0))
-        _match(rows, new_group, quantity, (customer[rows] >= 0) == by_customer, cancelled)
+    rows = np.lexsort((order, quantity < 0, day, who, size, code))
+    groups = np.stack([code[rows], size[rows], who[rows]])
+    new_group = np.append(True, (groups[:, 1:] != groups[:, :-1]).any(axis=0))
+    _match(rows, new_group, quantity, cancelled)
     return cancelled
 
 
@@ -179,26 +176,18 @@ def take_fills(code: Codes, day: Codes, size: Ints, start: Ints, days: Codes, un
 
 
 @nb.njit(cache=True, nogil=True)
-def _match(
-    rows: Ints,
-    new_group: NDArray[np.bool_],
-    quantity: Ints,
-    wanted: NDArray[np.bool_],
-    cancelled: NDArray[np.bool_],
-) -> None:
-    """Within each group, in order of time: each wanted return cancels the latest sale still standing."""
+def _match(rows: Ints, new_group: NDArray[np.bool_], quantity: Ints, cancelled: NDArray[np.bool_]) -> None:
+    """Within each group, in order of time: each return cancels the latest sale still standing."""
     stack = np.empty(len(rows), dtype=np.int64)
     top = 0
     for i in range(len(rows)):
         if new_group[i]:
             top = 0
         row = rows[i]
-        if cancelled[row]:
-            continue
         if quantity[row] > 0:
             stack[top] = row
             top += 1
-        elif wanted[i] and top > 0:
+        elif top > 0:
             top -= 1
             cancelled[stack[top]] = True
             cancelled[row] = True

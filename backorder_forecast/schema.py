@@ -60,7 +60,7 @@ class Column:
         elif self.at_least > -MOST:
             words.append(f"{self.at_least:g} or more")
         if self.at_most < MOST or not words:
-            words.append(f"at most {self.at_most:g}")
+            words.append(f"at most {self.at_most:,.12g}")
         return ", ".join(words)
 
 
@@ -137,7 +137,8 @@ PURCHASE_ORDERS = Table(
     "purchase_orders",
     (
         _text("supplier", needed=True),
-        _day("order_date", needed=True),
+        # A receipt without an order date moves stock, though it says nothing of lead times.
+        _day("order_date", needed=True, may_be_empty=True),
         _day("received_date", needed=True, may_be_empty=True),
         _text("po_id"),
         _text("sku"),

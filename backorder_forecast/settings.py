@@ -37,6 +37,10 @@ _SHARES = (
     "service_level", "promise_level", "watch_probability", "warning_probability", "critical_probability",
     "default_margin_share", "substitute_acceptance", "deposit_share", "holding_cost_rate", "excess_level",
 )  # fmt: skip
+_WHOLE = (
+    "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
+    "init_periods", "max_path_days", "max_cutoff_days",
+)  # fmt: skip
 _POSITIVE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
     "lead_time_pool_k", "lead_time_half_life_days", "variance_shrink_n", "init_periods", "max_path_days",
@@ -49,7 +53,7 @@ def _frozen(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Choices and assumptions of a plan; unknown names and values out of range raise `InvalidSettings`.
+    """Choices and assumptions of a plan; values out of range raise `InvalidSettings`.
 
     Examples
     --------
@@ -78,8 +82,9 @@ class Settings:
     """Longest simulated horizon; paths reach beyond `horizon_days` where lead time + review need it."""
 
     # --- demand (NB-SES; see demand.py)
-    alphas: tuple[float, ...] = (0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
-    """Candidate smoothing constants, one chosen for all items by pooled rolling pinball loss."""
+    alphas: tuple[float, ...] = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
+    """Candidate smoothing constants, one chosen for all items by pooled rolling pinball loss; daily data takes the small
+    ones."""
     init_periods: int = 12
     """In-stock periods from the first sale that initialise the level."""
     variance_shrink_n: float = 15.0
@@ -191,6 +196,11 @@ class Settings:
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"{name} is positive, got {getattr(self, name)!r}")
+        for name in _WHOLE:
+            if not float(getattr(self, name)).is_integer():
+                raise InvalidSettings(f"{name} is a whole number, got {getattr(self, name)!r}")
+        if not self.alphas or not all(0.0 < alpha <= 1.0 for alpha in self.alphas):
+            raise InvalidSettings(f"alphas are one or more numbers above 0 and up to 1, got {self.alphas!r}")
         for name in ("patience_priors", "cutoff_bands"):
             missing = [t for t in PRODUCT_TYPES if t not in getattr(self, name)]
             if missing:

@@ -245,9 +245,9 @@ def _fill_dates(
     first_need, complete_need = (need[base : base + len(lines)] for need in world.needs)
     supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
     next_order = next_order_days(facts, draws)
-    first, complete = fill_days(
-        first_need, complete_need, line_start, facts["usable"].to_numpy(), *supply, next_order
-    )  # fmt: skip
+    # Of unknown stock nothing can be promised; what is on order can.
+    usable = np.nan_to_num(facts["usable"].to_numpy())
+    first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
     orders = world.orders.frame.iloc[int(world.orders.item_start[start]) : int(world.orders.item_start[stop])]
     frame = fill_date_frame(
         lines, first, complete, line_start=line_start, orders=orders, arrival_days=draws.arrival_days,
@@ -271,14 +271,15 @@ def _wait_cutoffs(
 ) -> pd.DataFrame:
     queue = facts["backordered"].to_numpy()
     # A customer asks for a wait when the shelf is empty: stock that is there now is gone by then.
-    usable = np.minimum(facts["usable"].to_numpy(), queue)
+    usable = np.nan_to_num(facts["usable"].to_numpy())
     line_units = world.cutoffs.frame["line_units"].to_numpy()[start:stop]
     supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
-    waits = new_line_days(queue, line_units, usable, *supply, next_order_days(facts, draws))
+    waits = new_line_days(queue, line_units, np.minimum(usable, queue), *supply, next_order_days(facts, draws))
+    short = np.where(facts["stock_known"].to_numpy(dtype=bool), stock.short_units.mean(axis=1), np.nan)
     return wait_cutoff_frame(
-        world.cutoffs, start, stop, waits, usable=facts["usable"].to_numpy(), queue_quantity=queue,
+        world.cutoffs, start, stop, waits, usable=usable, queue_quantity=queue,
         arrival_days=draws.arrival_days, order_quantity=draws.order_quantity, order_start=draws.order_start,
-        expected_units=stock.short_units.mean(axis=1), settings=world.settings,
+        expected_units=short, settings=world.settings,
     )  # fmt: skip
 
 

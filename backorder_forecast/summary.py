@@ -15,12 +15,13 @@ import pandas as pd
 
 from backorder_forecast.frames import format_values
 
-RUNS_OUT, ORDER, TELL, TAKE, MONEY, DATA = (
+RUNS_OUT, ORDER, TELL, TAKE, MONEY, SUPPLY, DATA = (
     "What runs out?",
     "What must be ordered?",
     "What to tell those who wait?",
     "Which backorders to take?",
     "What does it do to cash?",
+    "How do suppliers deliver?",
     "What does it rest on?",
 )
 _COLUMNS = ("question", "topic", "figure", "kind", "text", "tone")
@@ -52,7 +53,8 @@ def summarise(frames: Mapping[str, pd.DataFrame], *, as_of: pd.Timestamp) -> pd.
     parts: dict[str, Callable[[pd.DataFrame], list[_Row]]] = {
         "stockouts": _stockout_rows, "reorders": partial(_reorder_rows, as_of=as_of),
         "fill_dates": _waiting_rows, "notices": _notice_rows,
-        "wait_cutoffs": _cutoff_rows, "cash_flow": _cash_rows, "excess": _excess_rows, "suppliers": _supplier_rows,
+        "wait_cutoffs": _cutoff_rows, "cash_flow": partial(_cash_rows, as_of=as_of),
+        "excess": _excess_rows, "suppliers": _supplier_rows,
         "data_quality": _quality_rows,
     }  # fmt: skip
     rows: list[_Row] = []
@@ -97,7 +99,9 @@ def _stockout_rows(stockouts: pd.DataFrame) -> list[_Row]:
     out = int(stockouts["already_out"].astype(bool).sum())
     urgent = pd.concat([critical, warning])
     avoidable = int((urgent["avoidable"].astype(bool) & ~urgent["already_out"].astype(bool)).sum())
-    risk = float(stockouts["revenue_at_risk"].sum())
+    risk = _worth(
+        stockouts["revenue_at_risk"], stockouts["expected_short_units"], "expected unmet demand in the horizon"
+    )
     share = f"of {_count(len(stockouts), 'item')}"
     return [
         (RUNS_OUT, "critical", len(critical), "count", _names(critical, share), "critical" if len(critical) else "ok"),
@@ -111,7 +115,7 @@ def _stockout_rows(stockouts: pd.DataFrame) -> list[_Row]:
             "critical or warning, but an order now is in time",
             "plain",
         ),
-        (RUNS_OUT, "revenue at risk", risk, "money", "expected unmet demand in the horizon, at its price", "plain"),
+        (RUNS_OUT, "revenue at risk", *risk, "plain"),
     ]
 
 
@@ -122,7 +126,7 @@ def _reorder_rows(reorders: pd.DataFrame, *, as_of: pd.Timestamp) -> list[_Row]:
     suppliers = _count(int(orders.loc[orders["supplier"].fillna("") != "", "supplier"].nunique()), "supplier")
     return [
         (ORDER, "orders to place", len(orders), "count", text, "warning" if due else "ok"),
-        (ORDER, "order value", float(orders["cost"].sum()), "money", f"from {suppliers}", "plain"),
+        (ORDER, "order value", *_worth(orders["cost"], orders["order_quantity"], f"from {suppliers}"), "plain"),
     ]
 
 
@@ -160,13 +164,14 @@ def _cutoff_rows(cutoffs: pd.DataFrame) -> list[_Row]:
     ]
 
 
-def _cash_rows(cash: pd.DataFrame) -> list[_Row]:
+def _cash_rows(cash: pd.DataFrame, *, as_of: pd.Timestamp) -> list[_Row]:
     liability = cash["refundable_liability"].fillna(0).to_numpy(dtype=np.float64)
     peak = int(np.argmax(liability))
-    text = f"from open lines until {_date(cash['date'].max())}"
+    ahead = cash.loc[cash["date"] > as_of, "expected_cash"]
+    text = f"still to come from open lines until {_date(cash['date'].max())}"
     on = f"on {_date(cash['date'].iloc[peak])}"
     return [
-        (MONEY, "expected cash", float(cash["expected_cash"].sum()), "money", text, "plain"),
+        (MONEY, "expected cash", float(ahead.sum()), "money", text, "plain"),
         (MONEY, "highest refundable", float(liability[peak]), "money", on, "plain"),
     ]
 
@@ -175,7 +180,7 @@ def _excess_rows(excess: pd.DataFrame) -> list[_Row]:
     held = excess[excess["excess_units"] > 0]
     verb = "holds more than it needs" if len(held) == 1 else "hold more than they need"
     text = f"{_count(len(held), 'item')} {verb}"
-    return [(MONEY, "excess stock", float(held["excess_value"].sum()), "money", text, "plain")]
+    return [(MONEY, "excess stock", *_worth(held["excess_value"], held["excess_units"], text), "plain")]
 
 
 def _supplier_rows(suppliers: pd.DataFrame) -> list[_Row]:
@@ -186,7 +191,7 @@ def _supplier_rows(suppliers: pd.DataFrame) -> list[_Row]:
     known = suppliers[weight >= min(10.0, weight.max())]
     worst = known.sort_values("on_time_share", kind="stable").iloc[0]
     text = f"of {weight.sum():,.0f} deliveries; least: {worst['supplier']} with {100 * worst['on_time_share']:.0f} %"
-    return [(DATA, "delivered on time", share, "share", text, "plain")]
+    return [(SUPPLY, "delivered on time", share, "share", text, "plain")]
 
 
 def _quality_rows(quality: pd.DataFrame) -> list[_Row]:
@@ -196,6 +201,13 @@ def _quality_rows(quality: pd.DataFrame) -> list[_Row]:
     aside, read = int(totals["rows_set_aside"].sum()), int(totals["rows_read"].sum())
     text = f"of {read:,} read; the reasons are in data_quality"
     return [(DATA, "rows set aside", aside, "count", text, "warning" if aside > 0.02 * max(read, 1) else "plain")]
+
+
+def _worth(money: pd.Series, units: pd.Series, text: str) -> tuple[float, str, str]:
+    """The sum in money, or in units where nothing has a price, with its kind and text."""
+    if len(money) and bool(money.isna().all()):
+        return float(units.sum()), "units", f"units, for want of prices; {text}"
+    return float(money.sum()), "money", text
 
 
 def _names(items: pd.DataFrame, otherwise: str) -> str:

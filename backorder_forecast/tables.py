@@ -205,7 +205,7 @@ def read_tables(
     drafts, mapping = _read_drafts(found, columns, date_format, decimal or "", failures)
     today = pd.Timestamp.today().normalize()
     day = _asked_day(as_of, today, failures)
-    if "sales" not in found.tables and not any(f["table"] == "sales" for f in failures):
+    if "sales" not in found.tables and not any(f["table"] in ("sales", "") for f in found.failures):
         failures.append(_no_sales(found))
     if failures:
         raise InvalidTables(failures)
@@ -370,7 +370,7 @@ def _pairs(frame: pd.DataFrame) -> pd.DataFrame:
     """Distinct (sku, location) of a table as text."""
     sku, skus = pd.factorize(frame["sku"])
     place, places = pd.factorize(frame["location"])
-    known = np.unique(sku[sku >= 0] * np.int64(max(len(places), 1)) + place[sku >= 0])
-    names, spots = pd.Index(skus).astype("str"), pd.Index(places).astype("str")
     n_places = max(len(places), 1)
-    return pd.DataFrame({"sku": names[known // n_places], "location": spots[known % n_places]})
+    pair = pd.unique((sku.astype(np.int64) * n_places + place)[sku >= 0])
+    names, spots = pd.Index(skus).astype("str"), pd.Index(places).astype("str")
+    return pd.DataFrame({"sku": names[pair // n_places], "location": spots[pair % n_places]})

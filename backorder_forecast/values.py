@@ -94,7 +94,7 @@ def parse_numbers(raw: pd.Series, *, decimal: str = "", dot_is_decimal: bool = T
     >>> parse_numbers(pd.Series(["1,234"])).question[0]
     'the values leave open whether the comma is a decimal mark'
     """
-    if pd.api.types.is_bool_dtype(raw.dtype) or pd.api.types.is_numeric_dtype(raw.dtype):
+    if pd.api.types.is_any_real_numeric_dtype(raw.dtype) or pd.api.types.is_bool_dtype(raw.dtype):
         values = raw.astype("float64").astype(np.float64)
         return Parsed(values, np.isinf(values.to_numpy()), _range(values))
     codes, uniques = factorized(raw)
@@ -160,7 +160,9 @@ def decimal_evidence(values: Iterable[str]) -> str:
         if len(set(marks)) == 2:
             proven.add(marks[-1])
         elif len(marks) > 1:
-            proven.add("." if marks[0] == "," else ",")
+            # 1.234.567 has thousands marks; 05.01.2024 is no number.
+            if re.fullmatch(r"[+-]?\d{1,3}(?:[.,]\d{3})+", match.group()):
+                proven.add("." if marks[0] == "," else ",")
         else:
             whole, part = match.group().lstrip("+-").split(marks[0])
             if len(part) == 3 and 0 < len(whole) <= 3 and not whole.startswith("0"):
@@ -235,6 +237,7 @@ def _number(text: str, decimal: str) -> float:
 
 def _range(values: pd.Series) -> str:
     numbers = values.to_numpy(dtype=np.float64)
+    numbers = numbers[np.isfinite(numbers)] if np.isinf(numbers).any() else numbers
     low, high = np.fmin.reduce(numbers, initial=np.nan), np.fmax.reduce(numbers, initial=np.nan)
     return "numbers, all empty" if np.isnan(low) else f"numbers, {low:,.10g} to {high:,.10g}"
 

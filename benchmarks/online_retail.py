@@ -1,7 +1,7 @@
 """Online retail: 541 909 raw invoice lines of a giftware shop, read with a column mapping and nothing else.
 
-Cancelled invoices, returns, missing customers, postage and bookings of bad debt are left in: the reading has to cope. There
-is no stock, no purchase order and no product list, so the plan has forecasts only and says what else it needs.
+Cancelled invoices, returns, missing customers, postage and bookings of bad debt are left in: the reading has to cope.
+There is no stock, no purchase order and no product list, so the plan has forecasts only and says what else it needs.
 """
 
 from __future__ import annotations

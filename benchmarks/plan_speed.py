@@ -2,10 +2,10 @@
 
     python -m benchmarks.plan_speed [--items 10000] [--runs 3] [--json PATH]
 
-Ours and the peer (statsforecast CrostonOptimized with conformal intervals, h = 28, on the same daily panel) run in turn,
-each in a process of its own; ratios are those of medians. The tables are made by `synthetic.warehouse` (made-up data).
-The peer needs an environment of its own, because it asks for pandas < 3: `make bench` sets it up in .venv-peers, or name
-its interpreter in BACKORDER_PEERS_PYTHON. Without it our own figures are printed alone.
+Ours and the peer (statsforecast CrostonOptimized with conformal intervals, h = 28, on the same daily panel) run in
+turn, each in a process of its own; ratios are those of medians. The tables are made by `synthetic.warehouse` (made-up
+data). The peer needs an environment of its own, because it asks for pandas < 3: `make bench` sets it up in .venv-peers,
+or name its interpreter in BACKORDER_PEERS_PYTHON. Without it our own figures are printed alone.
 """
 
 from __future__ import annotations
@@ -48,8 +48,10 @@ from statsforecast.utils import ConformalIntervals
 demand = np.load(sys.argv[1])
 n, t = demand.shape
 days = pd.date_range("2022-07-01", periods=t)
-frame = pd.DataFrame({"unique_id": np.repeat(np.arange(n), t), "ds": np.tile(days, n), "y": demand.ravel().astype(float)})
-model = lambda: StatsForecast(models=[CrostonOptimized(prediction_intervals=ConformalIntervals(h=28, n_windows=2))], freq="D", n_jobs=1)
+frame = pd.DataFrame({"unique_id": np.repeat(np.arange(n), t), "ds": np.tile(days, n), "y": demand.ravel()})
+def model():
+    croston = CrostonOptimized(prediction_intervals=ConformalIntervals(h=28, n_windows=2))
+    return StatsForecast(models=[croston], freq="D", n_jobs=1)
 model().forecast(df=frame[frame["unique_id"] < 5], h=28, level=[80])
 before = resource.getrusage(resource.RUSAGE_SELF)
 start = time.perf_counter()

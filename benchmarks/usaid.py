@@ -31,7 +31,7 @@ def tables(data: Path, as_of: str = LAST_DAY) -> Tables:
         "inventory": items.assign(date=ledger["ds"] + pd.offsets.MonthEnd(0), on_hand=ledger["stock_end"]),
         "purchase_orders": items[received].assign(
             supplier="programme",
-            order_date=pd.NaT,
+            order_date=None,
             received_date=ledger["ds"],
             quantity_received=ledger["stock_received"],
         ),

@@ -28,7 +28,7 @@ SETTINGS = Settings(review_days=7, stated_lead_time_sd_log=0.01, unmet="lost")
 def tables(data: Path, as_of: str = LAST_DAY) -> Tables:
     """Sales, stock and orders in transit at the end of week 0, which is the only day with an initial state."""
     weeks = pd.read_parquet(data / "weekly_sales.parquet")
-    weeks = weeks[weeks["ds"] + pd.Timedelta(days=6) <= as_of]
+    weeks = weeks[weeks["ds"] + pd.Timedelta(days=6) <= pd.Timestamp(as_of)]
     state = pd.read_parquet(data / "initial_state.parquet")
     products = weeks.drop_duplicates("unique_id", ignore_index=True)
     flagged = _items(weeks).assign(date=weeks["ds"] + pd.Timedelta(days=6), on_hand=weeks["in_stock"].astype(int))
@@ -50,7 +50,7 @@ def _in_transit(state: pd.DataFrame, week: int) -> pd.DataFrame:
     lines = _items(state).assign(
         supplier="supply",
         order_date=usable - pd.Timedelta(days=LEAD_TIME_DAYS),
-        received_date=pd.NaT,
+        received_date=None,
         quantity_ordered=units,
         promised_date=usable,
         po_id=f"W+{week}",

@@ -3,14 +3,16 @@
 What had to be decided beside names:
 
 - a sale is an order line when it was picked; a line that is not picked yet waits;
-- an undersupplied line is moved to an order of its own, which the first order names in `BackorderOrderID`, both with the
+- an undersupplied line is moved to an order of its own, which the first order names in `BackorderOrderID`, with the
   same order date: lines of such orders, picked or not, are the backorders;
 - purchase orders count outers, sales and stock count units: `QuantityPerOuter` turns one into the other;
-- the holdings are of the last day. On an earlier day stock is the sum of the stock moves up to it. They do not hold the
-  opening stock, so it is the least that never lets the shelf fall below zero; an item that shipped more than it received
-  has an opening stock that nobody knows, and no inventory row.
+- the holdings are of the last day. On an earlier day stock is the sum of the stock moves up to it, on top of the least
+  opening stock that never lets the shelf fall below zero, for the moves do not tell it. They tell nothing of an item
+  that shipped more than it received: it gets no inventory row, and the plan says that its stock is unknown. And where
+  customers wait, the shelf was found empty, whatever was booked into it.
 
-The company is made up: deliveries take 1 to 3 days where 20 are promised, and stock does not reconcile with its moves.
+The company is made up: deliveries take 1 to 3 days where 20 are promised, and stock does not reconcile with its moves
+(millions of shirts were received for which thousands of lines still wait).
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ def tables(data: Path, as_of: str = LAST_DAY) -> Tables:
         "sales": _sales(lines),
         "backorders": _backorders(lines),
         "purchase_orders": _purchase_orders(data),
-        "inventory": _holdings(data) if as_of == LAST_DAY else _rebuilt_stock(data, as_of),
+        "inventory": _holdings(data) if as_of == LAST_DAY else _rebuilt_stock(data, lines, as_of),
         "products": _products(data, lines, as_of),
     }
     return read_tables(frames, as_of=as_of)
@@ -112,13 +114,16 @@ def _holdings(data: Path) -> pd.DataFrame:
     return pd.DataFrame({"sku": held["StockItemID"].astype(str), "date": LAST_DAY, "on_hand": held["QuantityOnHand"]})
 
 
-def _rebuilt_stock(data: Path, as_of: str) -> pd.DataFrame:
+def _rebuilt_stock(data: Path, lines: pd.DataFrame, as_of: str) -> pd.DataFrame:
+    end = pd.Timestamp(as_of) + pd.Timedelta(days=1)
     moves = _raw(data, "Warehouse.StockItemTransactions")
-    moves = moves[moves["TransactionOccurredWhen"].dt.normalize() <= as_of]
+    moves = moves[moves["TransactionOccurredWhen"] < end]
     moves = moves.sort_values(["TransactionOccurredWhen", "StockItemTransactionID"], kind="stable")
     running = moves.groupby("StockItemID")["Quantity"].cumsum().groupby(moves["StockItemID"])
     moved, opening = running.last(), -running.min().clip(upper=0)
     known = moved[moved > 0] + opening[moved > 0]
+    waits = (lines["OrderDate"] < end) & ~(lines["PickingCompletedWhen"] < end)
+    known[known.index.isin(lines.loc[waits, "StockItemID"])] = 0
     return pd.DataFrame({"sku": known.index.astype(str), "date": as_of, "on_hand": known.to_numpy()})
 
 

@@ -194,6 +194,13 @@ def test_fair_needs_give_out_one_unit_at_a_time(quantity: list[int], data: st.Da
                 assert first[i] < first[j]
 
 
+def test_fair_ties_go_to_the_earlier_line() -> None:
+    assert [x.tolist() for x in queue_needs(make_lines([1, 2, 1]), rule="fair_share")] == [
+        [1.0, 2.0, 3.0],
+        [1.0, 4.0, 3.0],
+    ]
+
+
 def test_fair_needs_of_broken_quantities_follow_the_water_level() -> None:
     quantity = [2.0, 2.6, 4.0, 5.0]
     _, complete = queue_needs(make_lines(quantity), rule="fair_share")

@@ -46,6 +46,11 @@ def test_history_of_lines_units_and_ages() -> None:
     assert parts.tolist() == total["open_units"].tolist()
 
 
+def test_a_shipment_without_a_date_counts_from_the_start() -> None:
+    frame = backlog_frame(make({"quantity_filled": 3.0}), ITEMS, weeks=1)
+    assert frame["open_units"].tolist() == [7.0] * 4
+
+
 def test_rate_and_growth() -> None:
     demand = pd.DataFrame(
         {

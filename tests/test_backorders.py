@@ -322,6 +322,19 @@ def test_source_is_the_order_that_completes_the_line() -> None:
     assert frame_of(case)["source"].tolist() == ["order of 2024-04-01 (X) 50%, PO 2 (Y) 50%"]
 
 
+def test_source_between_period_ends_is_the_latest_arrival_before() -> None:
+    counts = {"line_start": np.array([0, 1]), "order_start": np.array([0, 2])}
+    orders = pd.DataFrame({"po_id": ["1", "2"], "supplier": "X", "order_date": AS_OF})
+    missing = pd.Series([pd.NaT], dtype="datetime64[s]")
+    lines = queue_of([5]).assign(status="created", waited_days=1, promised_date=missing)
+    weekly, after = int32([[14, 14]]), int32([[30, 14]])
+    frame = fill_date_frame(
+        lines, weekly, weekly, orders=orders, arrival_days=int32([[9, 20], [11, 30]]), next_order_days=after,
+        as_of=AS_OF, settings=Settings(), **counts,
+    )  # fmt: skip
+    assert frame["source"].tolist() == ["PO 2 (X) 50%, next order 50%"]
+
+
 def test_promise_is_a_business_day_with_at_least_the_level() -> None:
     rng = np.random.default_rng(3)
     days = np.sort(int32(rng.geometric(0.1, (200, 500))), axis=1)
@@ -334,6 +347,11 @@ def test_promise_is_a_business_day_with_at_least_the_level() -> None:
         assert (before < level).all()
         assert ((moved >= plain) & (moved <= plain + 2)).all()
         assert ((AS_OF + pd.to_timedelta(moved, unit="D")).day_of_week < 5).all()
+
+
+def test_a_promise_is_not_made_for_a_day_that_is_over() -> None:
+    now = np.zeros((1, 4), dtype=np.int32)
+    assert promise_days(now, as_of=AS_OF, level=0.9, business_days=False).tolist() == [1]
 
 
 def test_re_promise_only_when_it_is_worth_a_message() -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from backorder_forecast.cutoffs import ACCEPT, ALTERNATIVE, CONFIRMED, REFUSE, Cutoffs, fit_cutoffs, wait_cutoff_frame
 from backorder_forecast.errors import InvalidSettings
@@ -216,6 +217,23 @@ def test_decisions_and_reasons() -> None:
     assert covered["decision"].iloc[0] == CONFIRMED
     assert covered["max_open_quantity"].tolist() == [5.0, 0.0, 0.0, 0.0, 0.0]
     assert "5 units are covered" in covered["reason"].iloc[0]
+
+
+def test_stock_does_not_make_a_loss_worth_taking() -> None:
+    cutoffs, _ = shop()
+    frame = decide(cutoffs, 0, usable=np.full(5, 9.0))
+    assert frame["max_open_quantity"].iloc[2] == 9.0
+    assert frame["decision"].iloc[2] == REFUSE
+
+
+def test_the_interval_rests_on_the_quantiles_of_the_hazard() -> None:
+    wide = Settings(cutoff_bands=dict.fromkeys(("commodity", "standard", "specialty", "custom"), (0.0, 365.0)))
+    cutoffs, _ = shop(options=wide)
+    b, own = cutoffs.frame.iloc[1], cutoffs.terms.rows(1, 2)
+    for column, level in (("wait_cutoff_days_low", 0.9), ("wait_cutoff_days_high", 0.1)):
+        hazard = gammaincinv(cutoffs.law.shape[1], level) / cutoffs.law.rate[1]
+        assert b[column] == pytest.approx(wait_cutoff(own, StayLaw.exponential(hazard))[0])
+    assert b["wait_cutoff_days_low"] < b["wait_cutoff_days"] < b["wait_cutoff_days_high"]
 
 
 def test_no_supply_is_never_a_silent_infinite_wait() -> None:

@@ -68,7 +68,7 @@ EXPECTED = [("007", "2024-01-05", 2.0), ("A-1", "2024-01-06", 3.5)]
         (PLAIN.replace("2024-01-05", "5 Jan 2024").replace("2024-01-06", "Jan 6 2024"), "sales.csv"),
         (PLAIN.replace("007", " 007 "), "sales.csv"),
     ],
-    ids=["plain", "crlf", "semicolon-comma", "tab", "bar", "bom", "utf16", "gz", "gz-unnamed", "sep-line", "blank-lines",
+    ids=["plain", "crlf", "semicolon-comma", "tab", "bar", "bom", "utf16", "gz", "gz-unnamed", "sep-line", "blank",
          "trailing-comma", "quoted", "slashes", "zone-west", "zone-east", "compact", "month-names", "blanks"],
 )  # fmt: skip
 def test_text_files_of_every_shape(tmp_path: Path, data: str | bytes, name: str) -> None:
@@ -105,12 +105,12 @@ def test_latin_letters_far_below_a_plain_beginning(tmp_path: Path) -> None:
         (b"\xd0\xcf\x11\xe0 old", "sales.xls", "old Excel"),
         (gzip.compress(PLAIN.encode())[:30], "sales.csv.gz", "damaged"),
         ("sku^date^quantity\nA^2024-01-05^1\n", "sales.csv", "cannot be told apart"),
-        ("sku,date,quantity\nA;2024-01-05;1\nB;2024-01-05;1\nC;2024-01-06;1\n", "sales.csv", "do not have the 3 values"),
+        ("sku,date,quantity\nA;2024-01-05;1\nB;2024-01-05;1\nC;2024-01-06;1\n", "sales.csv", "the 3 values"),
         ("Report of March\n" + PLAIN, "sales.csv", "does not hold the column names"),
         ("sku,sku,date,quantity\nA,B,2024-01-05,1\n", "sales.csv", "two columns have the same name"),
     ],
-    ids=["nothing", "blank", "header-only", "junk", "zip", "parquet-as-csv", "no-parquet", "no-xlsx", "xls", "half-gzip",
-         "caret", "wrong-separator", "title-line", "twice"],
+    ids=["nothing", "blank", "header-only", "junk", "zip", "parquet-as-csv", "no-parquet", "no-xlsx", "xls",
+         "half-gzip", "caret", "wrong-separator", "title-line", "twice"],
 )  # fmt: skip
 def test_damaged_files_are_named(tmp_path: Path, data: str | bytes, name: str, problem: str) -> None:
     failure = problem_of(tmp_path, data, name)
@@ -137,7 +137,7 @@ def test_line_breaks_in_quotes_are_no_broken_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "value"),
     [("1.234,50", 1234.5), ("1,234.50", 1234.5), ("€ 12,50", 12.5), ("12.50 EUR", 12.5), ("(7)", -7.0), ("5-", -5.0),
-     ("1'234.5", 1234.5), ("1 234,5", 1234.5), ("0,250", 0.25), ("1e3", 1000.0), ("-3", -3.0), ("1.234.567", 1234567.0)],
+     ("1'234.5", 1234.5), ("1 234,5", 1234.5), ("0,250", 0.25), ("1e3", 1000.0), ("-3", -3.0), ("1.234.567", 1234567)],
 )  # fmt: skip
 def test_numbers_as_people_write_them(text: str, value: float) -> None:
     parsed = parse_numbers(pd.Series([text]))
@@ -163,6 +163,12 @@ def test_decimal_mark_is_asked_for_where_it_is_open(tmp_path: Path) -> None:
     # The proof may stand far below.
     late = "sku;date;quantity\n" + "A;2024-01-05;1.234\n" * 20_000 + "A;2024-01-05;1.234,5\n"
     assert sales_of(tmp_path, late)["quantity"].iloc[0] == 1234.0
+    # Codes and dates with points prove nothing about the numbers.
+    codes = "sku;date;quantity\n4711.10;05.01.2024;1.234\n4711.20;25.01.2024;1.234\n"
+    assert "decimal" in problem_of(tmp_path, codes)["what_to_do"]
+    told = bf.read_tables({"sales": write(tmp_path, codes)}, decimal=",")
+    assert told.sales["quantity"].tolist() == [1234.0, 1234.0]
+    assert "decimal comma" in told.sources["sales"]
     mixed = problem_of(tmp_path, "sku;date;quantity\nA;2024-01-05;1,5\nA;2024-01-05;1.75\n")
     assert "decimal" in mixed["problem"]
 
@@ -172,6 +178,8 @@ def test_decimal_evidence() -> None:
     assert decimal_evidence(["1234.567"]) == "."
     assert decimal_evidence(["1,5", "2.5"]) == "mixed"
     assert decimal_evidence(["A1,5", "x"]) == ""
+    assert decimal_evidence(["05.01.2024", "1.2.3"]) == ""
+    assert decimal_evidence(["1.234.567"]) == ","
 
 
 @pytest.mark.parametrize(
@@ -217,7 +225,9 @@ def test_impossible_dates(text: str) -> None:
 
 def test_date_formats() -> None:
     assert parse_dates(pd.Series(["05/01/24"]), date_format="%d/%m/%y").values.dt.month.tolist() == [1]
-    assert parse_dates(pd.Series(["45296"]), date_format="excel").values.dt.strftime("%Y-%m-%d").tolist() == ["2024-01-05"]
+    assert parse_dates(pd.Series(["45296"]), date_format="excel").values.dt.strftime("%Y-%m-%d").tolist() == [
+        "2024-01-05"
+    ]
     parsed = parse_dates(pd.Series(["01/05/2024 08:00", "2024-01-06", "13/05/2024"]), date_format="%m/%d/%Y %H:%M")
     assert parsed.values.dt.day.tolist()[:2] == [5, 6]
     assert parsed.bad.tolist() == [False, False, True]
@@ -226,7 +236,7 @@ def test_date_formats() -> None:
 
 
 def test_datetimes_of_frames() -> None:
-    zoned = pd.Series(pd.to_datetime(["2024-01-05 23:30", None])).dt.tz_localize("America/New_York")
+    zoned = pd.Series(pd.to_datetime(["2024-01-05 23:30", ""])).dt.tz_localize("America/New_York")
     parsed = parse_dates(zoned)
     assert parsed.values.dt.day.tolist()[0] == 5
     assert "time zone" in parsed.understood
@@ -256,7 +266,9 @@ def test_flags() -> None:
 
 
 def _frame() -> pd.DataFrame:
-    return pd.DataFrame({"sku": ["007", "A-1"], "date": pd.to_datetime(["2024-01-05", "2024-01-06"]), "quantity": [2, 3.5]})
+    return pd.DataFrame(
+        {"sku": ["007", "A-1"], "date": pd.to_datetime(["2024-01-05", "2024-01-06"]), "quantity": [2, 3.5]}
+    )
 
 
 def test_frames_of_other_libraries() -> None:
@@ -294,7 +306,7 @@ def test_parquet_types(tmp_path: Path) -> None:
     frame = _frame()
     frame["customer_id"] = [17850.0, np.nan]
     frame["order_id"] = [536365, 536366]
-    frame["price"] = [Decimal("2.50"), Decimal("3.00")]
+    frame["price"] = pd.Series([Decimal("2.50"), Decimal("3.00")], dtype=object)
     frame["date"] = frame["date"].dt.date
     frame.to_parquet(tmp_path / "sales.parquet")
     sales = bf.read_tables(tmp_path).sales
@@ -357,6 +369,7 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
 
 def test_layout_in_words(tmp_path: Path) -> None:
     layout = sniff_csv(write(tmp_path, gzip.compress("a;b\n1,5;x\n".encode("latin-1")), "x.csv.gz"))
-    assert layout.about == "semicolon separated, UTF-8, decimal comma, gzip"
+    assert layout.about == "semicolon separated, UTF-8, gzip"
+    assert layout.decimals == (",", "")
     with pytest.raises(UnreadableFile):
         sniff_csv(write(tmp_path, "one column only\n1\n", "y.csv"))

@@ -21,10 +21,10 @@ ORDER = (
     # ground
     "errors", "settings", "clock", "streams", "schema", "frames",
     # bricks
-    "distributions", "survival", "paths", "smoothing", "intermittent", "scores", "plots",
+    "distributions", "survival", "paths", "smoothing", "intermittent", "scores", "crps", "plots",
     # reading
     "names", "values", "csv_files", "formats", "dates", "mapping", "coerce", "checks", "accounting", "known", "tables",
-    "netting", "panel",
+    "returns", "netting", "panel",
     # worlds with known truth
     "world_catalogue", "world_laws", "world_shop", "world_chances", "world_timeline", "world_export", "synthetic",
     # demand

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import panel_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from backorder_forecast.clock import period_start
+from backorder_forecast.panel import RAN_OUT, DemandPanel
+from backorder_forecast.seasonality import fit_seasonality, year_position
+
+Floats = NDArray[np.float64]
+WEEKDAYS = np.array([1.4, 1.2, 1.2, 1.2, 1.0, 0.6, 0.4])
+MONTHS = np.array([0.6, 0.7, 0.8, 1.0, 1.1, 1.2, 1.3, 1.3, 1.2, 1.1, 0.9, 0.8])
+
+
+def poisson_panel(factor: Floats, *, n: int, seed: int, freq: str, start: str, low: float = 3.0) -> DemandPanel:
+    """Items of different levels that share a factor per period (n_periods,) or have their own (n, n_periods)."""
+    rng = np.random.default_rng(seed)
+    level = rng.uniform(low, 3 * low, n)
+    return panel_of(rng.poisson(level[:, None] * np.broadcast_to(factor, (n, factor.shape[-1]))), freq=freq, start=start)
+
+
+def weekly_wave(n_weeks: int, start: str = "2021-01-04") -> Floats:
+    weeks = pd.date_range(start, periods=n_weeks, freq="W-MON") + pd.Timedelta(days=3)
+    return 1 + 0.5 * np.sin(2 * np.pi * weeks.day_of_year.to_numpy() / 365.25)
+
+
+def hidden(panel: DemandPanel, share: float, seed: int = 1) -> DemandPanel:
+    """The same panel with a share of the periods out of stock."""
+    out = np.random.default_rng(seed).random(panel.demand.shape) < share
+    return panel_of(
+        np.where(out, 0.0, panel.demand), np.where(out, 0.0, 1.0), freq=panel.freq, start=str(panel.periods[0].date())
+    )
+
+
+def test_weekday_indices_are_recovered_also_from_a_shop_that_was_often_out_of_stock() -> None:
+    days = pd.date_range("2023-01-02", periods=364)
+    panel = poisson_panel(WEEKDAYS[days.day_of_week], n=40, seed=0, freq="D", start="2023-01-02")
+    for seen in (panel, hidden(panel, 0.2)):
+        season = fit_seasonality(seen)
+        np.testing.assert_allclose(season.weekly[0], WEEKDAYS, atol=0.06)
+        assert season.weekly.mean() == pytest.approx(1)
+        np.testing.assert_allclose(season.factors(days[:7])[0], season.weekly[0])
+
+
+def test_the_year_is_recovered_from_weeks_and_from_months() -> None:
+    wave = weekly_wave(156)
+    panel = poisson_panel(wave, n=60, seed=1, freq="W-MON", start="2021-01-04")
+    season = fit_seasonality(panel)
+    found = season.factors(panel.periods)[0]
+    assert np.abs(found - wave).mean() < 0.05
+    assert np.corrcoef(found, wave)[0, 1] > 0.995
+    months = pd.date_range("2021-01-01", periods=36, freq="MS")
+    monthly = poisson_panel(MONTHS[months.month - 1], n=40, seed=2, freq="MS", start="2021-01-01", low=10)
+    index = fit_seasonality(monthly).yearly[0]
+    np.testing.assert_allclose(index, MONTHS, atol=0.06)
+    assert index.mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("n", "yearly"), [(102, False), (104, True)])
+def test_two_years_are_needed(n: int, yearly: bool) -> None:
+    panel = poisson_panel(weekly_wave(n), n=30, seed=3, freq="W-MON", start="2021-01-04")
+    assert bool((fit_seasonality(panel).yearly != 1).any()) == yearly
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 55])
+def test_a_short_history_has_no_season(n: int) -> None:
+    panel = panel_of(np.arange(float(n)))
+    season = fit_seasonality(panel)
+    assert (season.weekly == 1).all()
+    assert (season.yearly == 1).all()
+    assert (season.factors(panel.periods) == 1).all()
+
+
+def test_growth_and_a_changing_assortment_do_not_pass_for_season() -> None:
+    growth = np.linspace(1.0, 2.5, 156)
+    panel = poisson_panel(growth, n=60, seed=4, freq="W-MON", start="2021-01-04", low=6)
+    assert np.abs(fit_seasonality(panel).yearly - 1).max() < 0.12
+    steady = poisson_panel(np.ones(156), n=60, seed=5, freq="W-MON", start="2021-01-04", low=6)
+    entry = np.arange(60) * 2
+    steady.demand[np.arange(156)[None, :] < entry[:, None]] = 0.0
+    assert np.abs(fit_seasonality(steady).yearly - 1).max() < 0.12
+
+
+def test_stockouts_in_the_high_season_do_not_hide_it() -> None:
+    wave = weekly_wave(156)
+    panel = poisson_panel(wave, n=80, seed=6, freq="W-MON", start="2021-01-04")
+    out = (wave > 1.3)[None, :] & (np.random.default_rng(7).random(panel.demand.shape) < 0.5)
+    sold, exposure = np.where(out, 0.0, panel.demand), np.where(out, 0.0, 1.0)
+    blind = fit_seasonality(panel_of(sold, freq="W-MON", start="2021-01-04"))
+    aware = fit_seasonality(panel_of(sold, exposure, freq="W-MON", start="2021-01-04"))
+    peak = wave > 1.4
+    assert aware.factors(panel.periods)[0][peak].mean() == pytest.approx(wave[peak].mean(), abs=0.08)
+    assert blind.factors(panel.periods)[0][peak].mean() < wave[peak].mean() - 0.3
+
+
+def test_a_period_that_ran_out_teaches_no_season() -> None:
+    days = pd.date_range("2023-01-02", periods=140)
+    panel = poisson_panel(np.ones(140), n=30, seed=8, freq="D", start="2023-01-02")
+    sunday = np.asarray(days.day_of_week) == 6
+    panel.demand[:, sunday] = 0.0
+    panel.exposure[:, sunday] = RAN_OUT
+    assert np.abs(fit_seasonality(panel).weekly - 1).max() < 0.05
+
+
+def test_a_group_has_its_own_season_and_a_small_one_borrows() -> None:
+    wave = weekly_wave(156)
+    n = 90
+    factor = np.where((np.arange(n) < 45)[:, None], wave[None, :], 1.0)
+    panel = poisson_panel(factor, n=n, seed=9, freq="W-MON", start="2021-01-04")
+    groups = pd.Series(np.where(np.arange(n) < 44, "waves", np.where(np.arange(n) < 45, "one wave", "flat")))
+    season = fit_seasonality(panel, groups)
+    assert season.groups == ["flat", "one wave", "waves"]
+    assert season.item_group.tolist() == [2] * 44 + [1] + [0] * 45
+    strength = season.factors(panel.periods).std(axis=1)
+    assert strength[0] < 0.07
+    assert strength[2] > 0.3
+    alone = fit_seasonality(panel, groups, shrink_units=1e9).factors(panel.periods)
+    # With endless shrinkage nobody has a season of their own.
+    assert np.abs(alone - 1).max() < 0.01
+    drawn = np.abs(season.yearly[1] - season.yearly[[0, 2]].mean(axis=0)).mean()
+    free = fit_seasonality(panel, groups, shrink_units=1.0).yearly
+    assert drawn < np.abs(free[1] - free[[0, 2]].mean(axis=0)).mean()
+
+
+def test_groups_may_be_missing() -> None:
+    panel = panel_of(np.ones((3, 10)))
+    assert fit_seasonality(panel, pd.Series([None, None, None])).groups == ["all"]
+    some = fit_seasonality(panel, pd.Series(["b", None, "a"]))
+    assert some.groups == ["", "a", "b"]
+    assert some.item_group.tolist() == [2, 0, 1]
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000), zero=st.floats(0.3, 1.0))
+def test_indices_average_one_and_stay_positive_on_sparse_data(seed: int, zero: float) -> None:
+    rng = np.random.default_rng(seed)
+    demand = rng.poisson(1.0, (4, 120)) * (rng.random((4, 120)) > zero)
+    panel = panel_of(demand, rng.choice([0.0, 0.4, 1.0, RAN_OUT], demand.shape), freq="W-MON", start="2021-01-04")
+    season = fit_seasonality(panel, pd.Series(list("xxyz")))
+    np.testing.assert_allclose(season.yearly.mean(axis=1), 1.0)
+    factors = season.factors(pd.date_range("2020-01-06", periods=300, freq="W-MON"))
+    assert np.isfinite(factors).all()
+    assert (factors >= 0.02).all()
+
+
+def test_the_order_of_the_items_does_not_matter() -> None:
+    panel = poisson_panel(weekly_wave(110), n=12, seed=10, freq="W-MON", start="2021-01-04")
+    groups = pd.Series(["b", "a"] * 6)
+    turned = panel_of(panel.demand[::-1], freq="W-MON", start="2021-01-04")
+    there, back = fit_seasonality(panel, groups), fit_seasonality(turned, groups[::-1].reset_index(drop=True))
+    np.testing.assert_allclose(there.yearly, back.yearly)
+    assert there.item_group.tolist() == back.item_group[::-1].tolist()
+
+
+@given(day=st.dates(pd.Timestamp("2000-01-01").date(), pd.Timestamp("2040-12-31").date()))
+def test_every_day_has_a_place_in_the_year(day: object) -> None:
+    days = pd.DatetimeIndex([pd.Timestamp(str(day))])
+    assert 0 <= year_position(days, "D")[0] <= 52
+    assert 0 <= year_position(period_start(days, "W-MON"), "W-MON")[0] <= 52
+    assert year_position(period_start(days, "MS"), "MS")[0] == days[0].month - 1
+    # A week across New Year belongs to the year that holds its middle.
+    assert year_position(pd.DatetimeIndex(["2024-12-30"]), "W-MON")[0] == 0

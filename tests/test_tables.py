@@ -1,0 +1,486 @@
+"""Rows to canonical tables: every row accounted for, nothing known too early."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import backorder_forecast as bf
+from backorder_forecast.schema import TABLES
+
+ITEM = {"sku": "A", "date": "2024-01-05", "quantity": 1}
+
+
+def sales(*rows: dict[str, Any], **columns: Any) -> pd.DataFrame:
+    return pd.DataFrame([{**ITEM, **row} for row in rows] or [ITEM]).assign(**columns)
+
+
+def check_account(tables: bf.Tables) -> None:
+    q = tables.quality
+    assert (q["rows_used"] + q["rows_merged"] + q["rows_set_aside"] == q["rows_read"]).all()
+    totals = q[q["rule"] == "all rows"].set_index("table")
+    assert list(totals.index) == list(TABLES)
+    for name in TABLES:
+        assert totals.loc[name, "rows_used"] == len(tables.frame(name))
+        assert totals.loc[name, "rows_set_aside"] == (tables.set_aside["table"] == name).sum()
+    parts = q[q["rule"] != "all rows"]
+    assert parts["rows_set_aside"].sum() == len(tables.set_aside)
+    assert not tables.set_aside.duplicated(["table", "row"]).any()
+
+
+def reasons(tables: bf.Tables) -> list[tuple[str, int, str, str]]:
+    a = tables.set_aside
+    return list(zip(a["table"], a["row"], a["column"], a["found"], strict=True))
+
+
+def rules(tables: bf.Tables, table: str) -> dict[str, int]:
+    q = tables.quality[(tables.quality["table"] == table) & (tables.quality["rule"] != "all rows")]
+    return dict(zip(q["rule"], q["rows_read"], strict=True))
+
+
+def test_canonical_frames() -> None:
+    tables = bf.read_tables({"sales": sales()})
+    for name, table in TABLES.items():
+        frame = tables.frame(name)
+        assert tuple(frame.columns) == table.names
+        for column in table.columns:
+            kind = str(frame[column.name].dtype)
+            wanted = {"number": "float64", "date": "datetime64[s]", "flag": "bool", "text": "str"}[column.kind]
+            long = name == "sales" and column.kind == "text"
+            assert kind == ("category" if long else wanted), (name, column.name)
+    assert tables.sales["location"].tolist() == [""]
+    assert tables.has("sales")
+    assert not tables.has("inventory")
+    assert tables.given("inventory") == frozenset()
+    with pytest.raises(bf.InvalidSettings, match="did you mean 'sales'"):
+        tables.has("sale")
+    check_account(tables)
+
+
+def test_rows_set_aside_with_reason() -> None:
+    frame = sales(
+        {}, {"sku": None}, {"date": "2024-13-01"}, {"quantity": "x"}, {"quantity": None}, {"price": -1}, {"date": None}
+    )
+    tables = bf.read_tables({"sales": frame})
+    assert reasons(tables) == [
+        ("sales", 2, "sku", "(empty)"),
+        ("sales", 3, "date", "2024-13-01"),
+        ("sales", 7, "date", "(empty)"),
+        ("sales", 4, "quantity", "x"),
+        ("sales", 5, "quantity", "(empty)"),
+        ("sales", 6, "price", "-1"),
+    ]
+    assert tables.sales.index.tolist() == [1]
+    assert tables.set_aside["reason"].astype("str").str.len().gt(3).all()
+    check_account(tables)
+
+
+def test_optional_values_are_ignored_not_the_row() -> None:
+    products = pd.DataFrame(
+        {
+            "sku": ["A", "B", "C"],
+            "pack_size": [0, 6, "six"],
+            "price": [-1, 2, 3],
+            "product_type": ["Custom", "rare", None],
+        }
+    )
+    tables = bf.read_tables({"sales": sales(), "products": products})
+    assert tables.products["pack_size"].isna().tolist() == [True, False, True]
+    assert tables.products["price"].isna().tolist() == [True, False, False]
+    assert tables.products["product_type"].tolist()[:1] == ["custom"]
+    assert tables.products["product_type"].isna().tolist() == [False, True, True]
+    assert len(tables.set_aside) == 0
+    assert rules(tables, "products") == {
+        "product_type: must be one of commodity, standard, specialty, custom": 1,
+        "price: impossible, must be 0 or more": 1,
+        "pack_size: not a number": 1,
+        "pack_size: impossible, must be above 0": 1,
+    }
+    check_account(tables)
+
+
+def test_nearly_all_values_wrong_is_a_failure() -> None:
+    frame = sales(*[{"quantity": "many"}] * 19, {})
+    with pytest.raises(bf.InvalidTables, match="19 of 20 values are not a number; found many"):
+        bf.read_tables({"sales": frame})
+    half = sales(*[{"quantity": "many"}] * 5, *[{}] * 5)
+    assert len(bf.read_tables({"sales": half}).set_aside) == 5
+    with pytest.raises(bf.InvalidTables, match="the needed column is empty"):
+        bf.read_tables({"sales": sales(quantity=None)})
+    products = pd.DataFrame({"sku": ["A", "B"], "launched": ["soon", "later"]})
+    with pytest.raises(bf.InvalidTables, match="2 of 2 values are not a date"):
+        bf.read_tables({"sales": sales(), "products": products})
+
+
+def test_last_known_day() -> None:
+    stock = pd.DataFrame({"sku": ["A", "A"], "date": ["2024-01-03", "2024-01-04"], "on_hand": [1, 2]})
+    assert bf.read_tables({"sales": sales()}).as_of == pd.Timestamp("2024-01-05")
+    tables = bf.read_tables({"sales": sales({"date": "2024-01-01"}, {}), "inventory": stock})
+    assert tables.as_of == pd.Timestamp("2024-01-04")
+    assert reasons(tables) == [("sales", 2, "date", "2024-01-05")]
+    assert "read_tables(as_of=...)" in tables.notes[0]
+    promised = pd.DataFrame(
+        {"supplier": ["S"], "order_date": ["2024-01-01"], "received_date": [None], "promised_date": ["2024-09-01"]}
+    )
+    assert bf.read_tables({"sales": sales(), "purchase_orders": promised}).as_of == pd.Timestamp("2024-01-05")
+    for day in ("2024-01-05", pd.Timestamp("2024-01-05 18:00"), pd.Timestamp("2024-01-05").date()):
+        assert bf.read_tables({"sales": sales()}, as_of=day).as_of == pd.Timestamp("2024-01-05")
+
+
+def test_days_that_cannot_be_the_last_known() -> None:
+    tomorrow = pd.Timestamp.today().normalize() + pd.Timedelta(days=1)
+    with pytest.raises(bf.InvalidTables, match="lies after today"):
+        bf.read_tables({"sales": sales()}, as_of=tomorrow)
+    with pytest.raises(bf.InvalidTables, match="this is not a date"):
+        bf.read_tables({"sales": sales()}, as_of="monday")
+    with pytest.raises(bf.InvalidTables, match="day or the month"):
+        bf.read_tables({"sales": sales()}, as_of="05/01/2024")
+    with pytest.raises(bf.InvalidTables, match="no sale lies at or before as_of 2023-12-31"):
+        bf.read_tables({"sales": sales()}, as_of="2023-12-31")
+    with pytest.raises(bf.InvalidTables, match="all dates lie after today"):
+        bf.read_tables({"sales": sales({"date": str(tomorrow.date())})})
+    slip = bf.read_tables({"sales": sales({}, {"date": "2120-01-05"})})
+    assert slip.as_of == pd.Timestamp("2024-01-05")
+    assert reasons(slip) == [("sales", 2, "date", "2120-01-05")]
+
+
+def test_duplicates_are_reported_and_dropped_on_request() -> None:
+    frame = sales({"date": "2024-01-05 10:00"}, {"date": "2024-01-05 10:00"}, {"date": "2024-01-05 11:00"})
+    tables = bf.read_tables({"sales": frame})
+    assert len(tables.sales) == 3
+    assert rules(tables, "sales") == {"exact duplicates": 1}
+    dropped = bf.read_tables({"sales": frame}, drop_duplicates=True)
+    assert dropped.sales.index.tolist() == [1, 3]
+    assert dropped.quality.iloc[0][["rows_read", "rows_used", "rows_merged"]].tolist() == [3, 2, 1]
+    check_account(tables)
+    check_account(dropped)
+
+
+def test_unknown_skus() -> None:
+    products = pd.DataFrame({"sku": ["A"]})
+    orders = pd.DataFrame({"supplier": "S", "sku": ["A", "X", None], "order_date": "2024-01-02", "received_date": None})
+    given = {"sales": sales({}, {"sku": "X"}), "products": products, "purchase_orders": orders}
+    tables = bf.read_tables(given)
+    assert reasons(tables) == [("sales", 2, "sku", "X"), ("purchase_orders", 2, "sku", "X")]
+    assert tables.items()["sku"].tolist() == ["A"]
+    kept = bf.read_tables(given, unknown_sku="keep")
+    assert kept.items()["sku"].tolist() == ["A", "X"]
+    assert rules(kept, "sales") == {"SKU not in products": 1}
+    check_account(tables)
+    check_account(kept)
+    with pytest.raises(bf.InvalidSettings, match="valid are: set_aside, keep"):
+        bf.read_tables(given, unknown_sku="drop")
+
+
+@pytest.mark.parametrize(
+    ("sku", "words"), [("007", "leading zeros were lost"), ("a7", "upper and lower case"), ("Z", "same product code")]
+)
+def test_no_sku_matches(sku: str, words: str) -> None:
+    products = pd.DataFrame({"sku": ["7", "A7"]})
+    with pytest.raises(bf.InvalidTables, match=words):
+        bf.read_tables({"sales": sales({"sku": sku}), "products": products})
+
+
+def test_product_rules() -> None:
+    products = pd.DataFrame({"sku": ["A", "A", "A", "B"], "price": [1, 1, 2, 3]})
+    tables = bf.read_tables({"sales": sales(), "products": products})
+    assert tables.products["price"].tolist() == [1.0, 3.0]
+    assert tables.quality.loc[tables.quality["table"] == "products", "rows_merged"].iloc[0] == 1
+    assert reasons(tables) == [("products", 3, "sku", "A")]
+    check_account(tables)
+
+
+def test_without_locations_in_sales_stock_is_added_up() -> None:
+    stock = pd.DataFrame(
+        {
+            "sku": "A",
+            "date": "2024-01-05",
+            "on_hand": [1, 2, 2, 5],
+            "location": ["N", "S", "S", "N"],
+            "reserved": [1, None, None, None],
+        }
+    )
+    tables = bf.read_tables({"sales": sales(), "inventory": stock})
+    # The second S row repeats the first: one fact. The two N rows differ: two bins.
+    assert tables.inventory[["location", "on_hand", "reserved"]].to_numpy().tolist() == [["", 8.0, 1.0]]
+    assert any("2 locations is added up" in e for e in tables.quality["effect"])
+    check_account(tables)
+
+
+def test_locations_follow_the_sales() -> None:
+    places = sales(
+        {"location": "N"},
+        {"location": "S"},
+        {"sku": "B", "location": "S"},
+        {"sku": "B", "location": None},
+        {"location": None},
+    )
+    stock = pd.DataFrame({"sku": ["A", "B", "C"], "date": "2024-01-05", "on_hand": [1, 2, 3]})
+    products = pd.DataFrame({"sku": ["A", "B", "C", "D"], "price": [1, 2, 3, 4]})
+    lines = pd.DataFrame({"order_id": ["1", "2"], "sku": ["A", "B"], "order_date": "2024-01-05", "quantity": 1})
+    tables = bf.read_tables({"sales": places, "inventory": stock, "products": products, "backorders": lines})
+    assert tables.sales["location"].tolist() == ["N", "S", "S", "S"]
+    assert tables.inventory[["sku", "location"]].to_numpy().tolist() == [["B", "S"]]
+    assert tables.backorders[["sku", "location"]].to_numpy().tolist() == [["B", "S"]]
+    assert [(t, r) for t, r, _, _ in reasons(tables)] == [
+        ("sales", 5),
+        ("inventory", 1),
+        ("inventory", 3),
+        ("backorders", 1),
+    ]
+    items = tables.items()
+    assert items[["sku", "location", "price"]].to_numpy().tolist() == [
+        ["A", "N", 1.0], ["A", "S", 1.0], ["B", "S", 2.0], ["C", "", 3.0], ["D", "", 4.0],
+    ]  # fmt: skip
+    check_account(tables)
+
+
+def test_products_of_one_location_win_over_those_of_all() -> None:
+    products = pd.DataFrame({"sku": ["A", "A"], "location": ["N", None], "price": [9, None], "moq": [None, 5]})
+    tables = bf.read_tables({"sales": sales({"location": "N"}, {"location": "S"}), "products": products})
+    items = tables.items()
+    assert items["location"].tolist() == ["N", "S"]
+    assert items["price"].isna().tolist() == [False, True]
+    assert items["moq"].isna().tolist() == [True, False]
+
+
+def test_purchase_order_rules() -> None:
+    orders = pd.DataFrame(
+        {
+            "supplier": ["S", "S", "S", "S", None],
+            "po_id": ["1", "1", "2", "3", "4"],
+            "sku": "A",
+            "order_date": ["2024-01-03"] * 5,
+            "received_date": ["2024-01-02", "2024-01-04", "2024-01-05", None, None],
+            "quantity_ordered": [10, 10, 5, -1, 5],
+            "quantity_received": [4, 3, 5, None, None],
+            "promised_date": ["2024-01-09", "2024-01-09", "2024-01-01", None, None],
+        }
+    )
+    tables = bf.read_tables({"sales": sales(), "purchase_orders": orders})
+    # Row 2 is a receipt of the line whose other receipt is impossible: its open quantity cannot be known.
+    assert tables.purchase_orders["po_id"].tolist() == ["2"]
+    assert tables.purchase_orders["promised_date"].isna().all()
+    assert sorted(r for _, r, _, _ in reasons(tables)) == [1, 2, 4, 5]
+    assert ("purchase_orders", 1, "received_date", "2024-01-02, ordered 2024-01-03") in reasons(tables)
+    check_account(tables)
+
+
+def test_backorder_rules() -> None:
+    lines = pd.DataFrame(
+        {
+            "order_id": ["1", "2", "3", "3", None, "5"],
+            "sku": "A",
+            "order_date": "2024-01-03",
+            "quantity": [2, 5, 5, 5, 1, 0],
+            "quantity_filled": [2, 1, 1, 2, 0, 0],
+            "filled_date": ["2024-01-01", "2024-01-01", "2024-01-01", "2024-01-05", None, None],
+            "complete_only": ["yes", "no", None, None, None, None],
+        }
+    )
+    tables = bf.read_tables({"sales": sales(), "backorders": lines})
+    # The first line is closed by its impossible row and can go; the others still wait and stay.
+    assert tables.backorders["order_id"].tolist() == ["2", "3", "3"]
+    assert tables.backorders["complete_only"].tolist() == [False, False, False]
+    assert rules(tables, "backorders")["filled before it was ordered"] == 2
+    check_account(tables)
+
+
+def test_negative_stock_counts_as_none() -> None:
+    stock = pd.DataFrame({"sku": ["A", "B"], "date": "2024-01-05", "on_hand": [-3, 4], "reserved": [-1, 0]})
+    tables = bf.read_tables({"sales": sales(), "inventory": stock})
+    assert tables.inventory["on_hand"].tolist() == [0.0, 4.0]
+    assert tables.inventory["reserved"].isna().tolist() == [True, False]
+    assert any("count these items" in e for e in tables.quality["effect"])
+
+
+def world() -> dict[str, pd.DataFrame]:
+    return {
+        "sales": sales({}, {"date": "2024-01-08"}),
+        "inventory": pd.DataFrame({"sku": "A", "date": ["2024-01-05", "2024-01-09"], "on_hand": [4, 3]}),
+        "purchase_orders": pd.DataFrame(
+            {
+                "po_id": ["1", "1", "2", "3"],
+                "supplier": "S",
+                "sku": "A",
+                "order_date": ["2024-01-02", "2024-01-02", "2024-01-03", "2024-01-09"],
+                "received_date": ["2024-01-05", "2024-01-08", None, None],
+                "quantity_ordered": [10, 10, 5, 5],
+                "quantity_received": [4, 6, None, None],
+                "promised_date": ["2024-01-06", "2024-01-06", "2024-01-20", None],
+                "promise_recorded_date": ["2024-01-02", "2024-01-02", "2024-01-08", None],
+                "supplier_confirmed_date": [None, "2024-01-08", "2024-01-22", None],
+                "cancelled_date": [None, None, "2024-01-09", None],
+            }
+        ),
+        "backorders": pd.DataFrame(
+            {
+                "order_id": ["1", "2", "3"],
+                "sku": "A",
+                "order_date": ["2024-01-04", "2024-01-04", "2024-01-08"],
+                "quantity": [3, 2, 1],
+                "quantity_filled": [3, None, 0],
+                "filled_date": ["2024-01-08", None, None],
+                "cancelled_date": [None, "2024-01-09", None],
+                "refunded_amount": [None, 7, None],
+            }
+        ),
+        "products": pd.DataFrame({"sku": ["A"], "recalled_from": ["2024-01-09"], "discontinued": ["2024-02-01"]}),
+        "events": pd.DataFrame(
+            {"kind": ["promotion", "Recall of A"], "start": ["2024-01-20", "2024-01-09"], "end": ["2024-01-25", None]}
+        ),
+    }
+
+
+def test_nothing_is_known_before_its_day() -> None:
+    tables = bf.read_tables(world(), as_of="2024-01-06")
+    assert len(tables.sales) == 1
+    assert len(tables.inventory) == 1
+    orders = tables.purchase_orders
+    assert orders["po_id"].tolist() == ["1", "1", "2"]
+    assert orders["received_date"].isna().tolist() == [False, True, True]
+    assert orders["quantity_received"].isna().tolist() == [False, True, True]
+    assert orders["promised_date"].isna().tolist() == [False, False, True]
+    assert orders["supplier_confirmed_date"].isna().all()
+    assert orders["cancelled_date"].isna().all()
+    lines = tables.backorders
+    assert lines["order_id"].tolist() == ["1", "2"]
+    assert lines["quantity_filled"].tolist()[0] == 0.0
+    assert lines[["filled_date", "cancelled_date", "refunded_amount"]].isna().all(axis=None)
+    assert tables.products["recalled_from"].isna().all()
+    assert tables.products["discontinued"].notna().all()
+    assert tables.events["kind"].tolist() == ["promotion"]
+    check_account(tables)
+
+
+def test_an_earlier_day_replayed() -> None:
+    full = bf.read_tables(world(), as_of="2024-01-10")
+    assert full.purchase_orders["supplier_confirmed_date"].notna().tolist() == [False, True, True, False]
+    past, read = full.as_known("2024-01-06"), bf.read_tables(world(), as_of="2024-01-06")
+    for name in set(TABLES) - {"products"}:
+        pd.testing.assert_frame_equal(past.frame(name), read.frame(name))
+    # The end of a product has no day on which it was decided: unknown when the past is replayed.
+    assert past.products["discontinued"].isna().all()
+    check_account(past)
+    check_account(past.as_known("2024-01-05"))
+    assert full.as_known("2024-01-10") is full
+    with pytest.raises(bf.InvalidSettings, match="after the last known day"):
+        full.as_known("2024-01-11")
+
+
+def test_undated_facts_are_unknown_in_the_past() -> None:
+    given = world()
+    given["backorders"] = given["backorders"].assign(filled_date=None, quantity_filled=[3, 1, 0], cancelled_date=None)
+    full = bf.read_tables(given, as_of="2024-01-10")
+    assert full.backorders["quantity_filled"].tolist() == [3.0, 1.0, 0.0]
+    past = full.as_known("2024-01-06").backorders
+    assert past["quantity_filled"].tolist() == [0.0, 0.0]
+    assert past["refunded_amount"].isna().all()
+    assert "refunded without a cancellation date" in rules(full, "backorders")
+
+
+def test_planted_future_rows_change_nothing() -> None:
+    given = world()
+    before = bf.read_tables(given, as_of="2024-01-09")
+    day = "2024-02-02"
+    planted = {
+        "sales": sales({"date": day, "quantity": 999}),
+        "inventory": pd.DataFrame({"sku": ["A"], "date": [day], "on_hand": [999]}),
+        "purchase_orders": given["purchase_orders"].iloc[:1].assign(order_date=day, received_date=day),
+        "backorders": given["backorders"].iloc[:1].assign(order_date=day, filled_date=day),
+        "events": pd.DataFrame({"kind": ["recall"], "start": [day], "end": [day]}),
+    }
+    later = {n: pd.concat([f, planted[n]], ignore_index=True) if n in planted else f for n, f in given.items()}
+    after = bf.read_tables(later, as_of="2024-01-09")
+    for name in TABLES:
+        pd.testing.assert_frame_equal(before.frame(name), after.frame(name), check_categorical=False)
+    assert len(after.set_aside) == len(before.set_aside) + 5
+    check_account(after)
+
+
+def test_items_of_all_tables() -> None:
+    given = world()
+    given["products"] = pd.DataFrame({"sku": ["Z", "A"], "price": [1, 2]})
+    given["inventory"] = pd.concat(
+        [given["inventory"], pd.DataFrame({"sku": ["M"], "date": ["2024-01-05"], "on_hand": [1]})]
+    )
+    items = bf.read_tables(given, unknown_sku="keep").items()
+    assert items["sku"].tolist() == ["A", "M", "Z"]
+    assert items["price"].fillna(-1).tolist() == [2.0, -1.0, 1.0]
+    assert isinstance(items.index, pd.RangeIndex)
+    assert list(items.columns[:3]) == ["sku", "location", "supplier"]
+
+
+def test_optional_table_with_header_only(tmp_path: Path) -> None:
+    (tmp_path / "sales.csv").write_text("sku,date,quantity\nA,2024-01-05,1\n")
+    (tmp_path / "backorders.csv").write_text("order_id,sku,order_date,quantity\n")
+    tables = bf.read_tables(tmp_path)
+    assert not tables.has("backorders")
+    assert tables.given("backorders") == {"order_id", "sku", "order_date", "quantity"}
+    effects = tables.quality.set_index("table")["effect"]
+    assert effects["backorders"].startswith("no rows: ")
+    assert effects["inventory"].startswith("not given: ")
+    check_account(tables)
+
+
+def test_skus_that_differ_in_case_are_pointed_out() -> None:
+    tables = bf.read_tables({"sales": sales({"sku": "a1"}, {"sku": "A1"}, {"sku": "B"})})
+    assert rules(tables, "sales") == {"SKUs that differ only in case": 2}
+
+
+def test_tables_travel() -> None:
+    tables = bf.read_tables(world())
+    again = pickle.loads(pickle.dumps(tables))
+    pd.testing.assert_frame_equal(again.quality, tables.quality)
+    assert repr(tables) == repr(again)
+    assert "2024-01-09" in repr(tables)
+
+
+def test_user_frames_are_left_alone() -> None:
+    given = world()
+    copies = {n: f.copy() for n, f in given.items()}
+    bf.read_tables(given, as_of="2024-01-06")
+    for name, frame in given.items():
+        pd.testing.assert_frame_equal(frame, copies[name])
+
+
+CELLS = st.sampled_from(["A", "B", " A", "", None, "NULL", "007"])
+DATES = st.sampled_from(["2024-01-05", "2024-01-06 10:00", "", "2024-02-30", "2023-12-31", "0000-00-00", "2190-01-01"])
+NUMBERS = st.sampled_from(["1", "-2", "2.5", "x", "", "1e15", "0"])
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(CELLS, DATES, NUMBERS, CELLS), min_size=1, max_size=12), st.booleans())
+def test_every_row_is_accounted_for(cells: list[tuple[str, str, str, str]], drop: bool) -> None:
+    frame = pd.DataFrame(cells, columns=["sku", "date", "quantity", "location"], dtype="str")
+    stock = frame.rename(columns={"quantity": "on_hand"})
+    try:
+        tables = bf.read_tables({"sales": frame, "inventory": stock}, drop_duplicates=drop)
+    except bf.InvalidTables as refused:
+        tables, failures = None, refused.failures
+    if tables is None:
+        assert len(failures)
+        return
+    check_account(tables)
+    assert tables.quality.iloc[0]["rows_read"] == len(frame)
+    assert np.isfinite(tables.sales["quantity"]).all()
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.permutations(range(6)))
+def test_row_order_changes_nothing(order: list[int]) -> None:
+    frame = sales(
+        *[{"sku": s, "quantity": q, "location": p} for s, q, p in zip("ABABAC", range(6), "NNSSN ", strict=True)]
+    )
+    one, other = bf.read_tables({"sales": frame}), bf.read_tables({"sales": frame.iloc[order]})
+    pd.testing.assert_frame_equal(one.items(), other.items())
+    key = ["sku", "location", "quantity"]
+    a, b = (t.sales.astype({"sku": "str", "location": "str"}).sort_values(key, ignore_index=True) for t in (one, other))
+    pd.testing.assert_frame_equal(a, b, check_categorical=False)

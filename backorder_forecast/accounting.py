@@ -90,20 +90,21 @@ def input_notes(
     notes = []
     if dated_by_order:
         notes.append(
-            "sales is dated by the order date: plan with Settings(sales_are='orders'), or map the day of shipment."
+            "Sales are dated by the order date: plan with Settings(sales_are='orders'), or map the day of shipment."
         )
     sales = frames["sales"]
     last_sale = sales["date"].max()
     if last_sale > day:
         n_later = int((sales["date"] > day).sum())
         notes.append(
-            f"{n_later:,} sales rows lie after {day:%Y-%m-%d} (up to {last_sale:%Y-%m-%d}) and are set aside; "
-            "read_tables(as_of=...) moves the last known day, an older stock snapshot is then rolled forward."
+            f"Sales after {day:%Y-%m-%d} are set aside ({n_later:,} row{'s' if n_later > 1 else ''}, up to "
+            f"{last_sale:%Y-%m-%d}); read_tables(as_of=...) moves the last known day and rolls older stock forward."
         )
     stock = frames["inventory"]["date"]
     if len(stock) and (latest := stock[stock <= day].max()) < day:
-        age = (day - latest).days
-        notes.append(f"The latest stock is of {latest:%Y-%m-%d}, {age} days before as_of: it is rolled forward.")
+        days = (day - latest).days
+        age = f"{days} day{'s' if days > 1 else ''} before as_of"
+        notes.append(f"The latest stock is of {latest:%Y-%m-%d}, {age}: it is rolled forward.")
     for name in ("inventory", "purchase_orders", "backorders"):
         own = _names(frames[name]["sku"])
         if len(own) and not own.isin(sold := _names(sales["sku"])).any():

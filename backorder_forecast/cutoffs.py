@@ -186,7 +186,7 @@ def wait_cutoff_frame(
     )
     frame["revenue_kept"] = price * taken * (1 - frame["balk"].to_numpy()) * kept
     frame["decision"] = pd.Series(decision, dtype="str")
-    frame["reason"] = pd.Series(_reasons(frame, median, pays, settings), dtype="str")
+    frame["reason"] = pd.Series(_reasons(frame, median, pays, usable > queue_quantity, settings), dtype="str")
     frame["payment_terms"] = pd.Series(
         _payment_terms(frame, wait_days, value, terms, law, cutoffs.cheap_line, settings), dtype="str"
     )
@@ -223,20 +223,25 @@ def _payment_terms(
 
 
 def _reasons(
-    frame: pd.DataFrame, median: NDArray[np.float64], pays: NDArray[np.bool_], settings: Settings
+    frame: pd.DataFrame,
+    median: NDArray[np.float64],
+    pays: NDArray[np.bool_],
+    in_stock: NDArray[np.bool_],
+    settings: Settings,
 ) -> list[str]:
     sentences = []
     columns = ["own_cutoff_days", "decision", "substitute_sku", "max_open_quantity", "type_assumed", "wait_cutoff_days"]
     rows = frame[[*columns, "band_share", "band_low", "band_high", "product_type"]].to_dict("records")
-    for row, wait, worth in zip(rows, median.tolist(), pays.tolist(), strict=True):
+    for row, wait, worth, stocked in zip(rows, median.tolist(), pays.tolist(), in_stock.tolist(), strict=True):
+        line = "once the shelf is empty a new line" if stocked else "a new line"
         if wait == 0:
             text = "can ship from stock now"
         elif wait >= NEVER:
-            text = "no supply in sight"
+            text = "in stock, but no further supply in sight" if stocked else "no supply in sight"
         else:
-            text = f"a new line waits {wait:.0f} days (median), acceptable are {row['wait_cutoff_days']:.0f}"
+            text = f"{line} waits {wait:.0f} days (median), acceptable are {row['wait_cutoff_days']:.0f}"
         if row["own_cutoff_days"] <= 0:
-            text += "; no wait pays at this margin"
+            text += "; the substitute earns more" if row["substitute_sku"] else "; no wait pays at this margin"
         elif row["own_cutoff_days"] >= settings.max_cutoff_days:
             text += f"; it would pay at any wait up to {settings.max_cutoff_days} days"
         elif not worth:

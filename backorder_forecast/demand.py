@@ -194,7 +194,9 @@ def fit_demand(panel: DemandPanel, settings: Settings) -> DemandModel:
         panel, factors, season.item_group, first, alpha=alpha, min_in_stock=settings.min_in_stock, init_periods=init,
         origins=[panel.n_periods],
     )  # fmt: skip
-    level, variance = states.level[:, 0], _shrunk_variance(states, alpha, settings.variance_shrink_n)
+    zero = _zero_share(panel, states)
+    level = states.level[:, 0]
+    variance = _shrunk_variance(states, alpha, settings.variance_shrink_n, counted=np.isnan(zero))
     level_variance = variance * alpha / 2
     within = variance - level_variance
     thin = (states.n_used[:, 0] < settings.init_periods) | (states.n_nonzero[:, 0] < 1)
@@ -206,7 +208,6 @@ def fit_demand(panel: DemandPanel, settings: Settings) -> DemandModel:
         values[dead] = 0.0
     starts, ends = _on_sale(items)
     about = _about(panel, states, level, alpha, thin, dead, ends)
-    zero = _zero_share(panel, states)
     return DemandModel(items, level, level_variance, within, zero, season, starts, ends, about)
 
 
@@ -271,20 +272,22 @@ def _rows(panel: DemandPanel, rows: NDArray[np.int64]) -> DemandPanel:
     return DemandPanel(items, panel.periods, panel.freq, panel.as_of, panel.demand[rows], panel.exposure[rows])
 
 
-def _shrunk_variance(states: LevelStates, alpha: float, pseudo: float) -> NDArray[np.float64]:
+def _shrunk_variance(
+    states: LevelStates, alpha: float, pseudo: float, *, counted: NDArray[np.bool_]
+) -> NDArray[np.float64]:
     m, v = states.level[:, 0], states.variance[:, 0]
     known = (m > 0) & (v > 0) & (states.n_nonzero[:, 0] >= 4)
-    floor = np.maximum(v, m)
+    # Counts of independent customers are never less spread than Poisson; smaller is chance. Kilograms may be.
+    floor = np.where(counted, m, 0.0)
     if int(known.sum()) < 10:
-        return floor
+        return np.maximum(v, floor)
     slope, intercept = np.polyfit(np.log(m[known]), np.log(v[known]), 1)
     effective = np.minimum(states.n_used[:, 0], (2 - max(alpha, 0.1)) / max(alpha, 0.1))
     with np.errstate(divide="ignore"):
         line = intercept + slope * np.log(np.maximum(m, 1e-12))
         own = np.where(v > 0, np.log(np.maximum(v, 1e-300)), line)
     shrunk = np.exp((effective * own + pseudo * line) / (effective + pseudo))
-    # Counts of independent customers are never less spread than Poisson; smaller is chance.
-    return np.where(m > 0, np.maximum(shrunk, m), 0.0)
+    return np.where(m > 0, np.maximum(shrunk, floor), 0.0)
 
 
 def _from_group(

@@ -162,6 +162,9 @@ def _add(name: str, found: Found, opener: Callable[[], SourceTable]) -> None:
         found.tables[name] = opener()
     except UnreadableFile as error:
         found.failures.append(_failure(name, error.problem, error.found, error.what_to_do))
+    except OSError as error:
+        what = "close it in other programs and check that you may read it"
+        found.failures.append(_failure(name, "the file cannot be opened", str(error), what))
 
 
 def _open_path(path: Path, name: str, sheets: Mapping[str, str], decimal: str) -> SourceTable:

@@ -124,30 +124,44 @@ def mapping_text(tables: Tables, *, width: int = 100) -> str:
     for name, heading in tables.sources.items():
         read, used = (f"{totals[c].loc[name]:,}" for c in ("rows_read", "rows_used"))
         lines += ["", f"{name} - {heading}, {read} rows read, {used} used"]
-        rows = tables.mapping[tables.mapping["table"] == name].to_dict("records")
-        arrows = [_arrow(row) for row in rows]
-        wide = min(max([len(arrow) for arrow in arrows if arrow], default=0), 40) + 2
-        for row, arrow in zip(rows, arrows, strict=True):
-            # Text and days name their unit themselves.
-            words = str(row["understood"]).replace("numbers", f"numbers in {row['unit']}", 1)
-            if arrow:
-                text = f"  {arrow:<{wide}}{words}"
-                lines += textwrap.wrap(text, width, subsequent_indent=" " * (wide + 3), replace_whitespace=False)
-        left = [
-            f"{r['column']} ({r['understood']})" if r["understood"] else str(r["column"])
-            for r in rows
-            if not r["field"]
-        ]
-        if left:
-            more = f" and {len(left) - MOST_UNUSED} more" if len(left) > MOST_UNUSED else ""
-            text = f"  not used: {', '.join(left[:MOST_UNUSED])}{more}"
-            lines += textwrap.wrap(text, width, subsequent_indent="    ")
+        lines += _table_lines(name, tables.mapping[tables.mapping["table"] == name].to_dict("records"), width)
     absent = [t for t in TABLES if t not in tables.sources]
     if absent:
         lines += ["", *textwrap.wrap(f"not given: {', '.join(absent)}", width, subsequent_indent="  ")]
     for note in tables.notes:
         lines += ["", *textwrap.wrap(f"Note: {note}", width, subsequent_indent="  ")]
     return "\n".join(lines)
+
+
+def _table_lines(name: str, rows: list[dict[Any, Any]], width: int) -> list[str]:
+    """A line for each needed or renamed field, one for all others under their own name, one for what is not used."""
+    detailed = [r for r in rows if r["field"] and (r["how"] != SAME or r["field"] in TABLES[name].needed)]
+    others = [r for r in rows if r["field"] and r not in detailed]
+    unused = [
+        f"{r['column']} ({r['understood']})" if r["understood"] else str(r["column"]) for r in rows if not r["field"]
+    ]
+    wide = min(max((len(_arrow(r)) for r in detailed), default=0), 40) + 2
+    lines = []
+    for row in detailed:
+        text = f"  {_arrow(row):<{wide}}{_with_unit(row)}"
+        lines += textwrap.wrap(text, width, subsequent_indent=" " * (wide + 3), replace_whitespace=False)
+    if others:
+        # Of text there is nothing to understand.
+        words = [r["field"] if r["understood"].startswith("text") else f"{r['field']} ({_brief(r)})" for r in others]
+        lines += textwrap.wrap(f"  also: {', '.join(words)}", width, subsequent_indent="    ")
+    if unused:
+        more = f" and {len(unused) - MOST_UNUSED} more" if len(unused) > MOST_UNUSED else ""
+        lines += textwrap.wrap(f"  not used: {', '.join(unused[:MOST_UNUSED])}{more}", width, subsequent_indent="    ")
+    return lines
+
+
+def _with_unit(row: Mapping[Any, Any]) -> str:
+    """How a field was understood; text and days name their unit themselves."""
+    return str(row["understood"]).replace("numbers", f"numbers in {row['unit']}", 1)
+
+
+def _brief(row: Mapping[Any, Any]) -> str:
+    return str(row["understood"]).removeprefix("dates, ").replace("numbers", str(row["unit"]), 1)
 
 
 def _arrow(row: Mapping[Any, Any]) -> str:

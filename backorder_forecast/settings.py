@@ -32,6 +32,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "sales_are": ("shipments", "orders"),
     "order_target": ("service_level", "cost"),
     "daily_cost_basis": ("while_held", "quoted_wait"),
+    "jurisdiction": ("US", "EU", "UK", "none"),
 }
 _SHARES = (
     "service_level", "promise_level", "watch_probability", "warning_probability", "critical_probability",
@@ -128,7 +129,7 @@ class Settings:
     promise_level: float = 0.9
     """Probability with which a promise date is to be kept."""
     new_demand_overtakes: bool = False
-    """Whether demand after `as_of` may be served before waiting lines."""
+    """Whether demand after `as_of` is served before waiting lines; moves their fill dates, stockouts still count them."""
     renotify_days: float = 3.0
     """Smallest move of a promise that is worth a message, days."""
     renotify_share: float = 0.1

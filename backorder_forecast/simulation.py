@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast import streams
-from backorder_forecast.backorders import fill_date_frame, fill_days, new_line_days
+from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_behind_demand, new_line_days
 from backorder_forecast.cash import CashFlow, line_cash_flow
 from backorder_forecast.causes import Situation, cause_frame
 from backorder_forecast.clock import Clock
@@ -247,7 +247,11 @@ def _fill_dates(
     next_order = next_order_days(facts, draws)
     # Of unknown stock nothing can be promised; what is on order can.
     usable = np.nan_to_num(facts["usable"].to_numpy())
-    first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
+    if world.settings.new_demand_overtakes:
+        ahead = (draws.demand, draws.receipts, world.clock.end_days[: draws.demand.shape[2]])
+        first, complete = fill_days_behind_demand(first_need, complete_need, line_start, usable, *ahead, next_order)
+    else:
+        first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
     orders = world.orders.frame.iloc[int(world.orders.item_start[start]) : int(world.orders.item_start[stop])]
     frame = fill_date_frame(
         lines, first, complete, line_start=line_start, orders=orders, arrival_days=draws.arrival_days,

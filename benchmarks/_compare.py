@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping
-from pathlib import Path
-
-PEERS = Path(__file__).resolve().parent.parent / ".venv-peers" / "bin" / "python"
+from importlib.util import find_spec
 
 
 def peers_python() -> str | None:
-    """Interpreter of the environment that holds the peers, or None where there is none."""
+    """Interpreter that has the peers: the one named in BACKORDER_PEERS_PYTHON, else this one, else None."""
     named = os.environ.get("BACKORDER_PEERS_PYTHON")
     if named:
         return named
-    return str(PEERS) if PEERS.exists() else None
+    return sys.executable if find_spec("statsforecast") else None
 
 
 def print_table(title: str, figures: Mapping[str, float]) -> None:

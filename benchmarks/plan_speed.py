@@ -4,8 +4,8 @@
 
 Ours and the peer (statsforecast CrostonOptimized with conformal intervals, h = 28, on the same daily panel) run in
 turn, each in a process of its own; ratios are those of medians. The tables are made by `synthetic.warehouse` (made-up
-data). The peer needs an environment of its own, because it asks for pandas < 3: `make bench` sets it up in .venv-peers,
-or name its interpreter in BACKORDER_PEERS_PYTHON. Without it our own figures are printed alone.
+data). The peer comes with the extra `peers`; its newest version asks for pandas < 3 and therefore needs an environment
+of its own, whose interpreter is named in BACKORDER_PEERS_PYTHON. Without a peer our own figures are printed alone.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
 What had to be decided beside names:
 
-- a sale is an order line when it was picked; a line that is not picked yet waits;
+- a sale is an order line when it was picked;
 - an undersupplied line is moved to an order of its own, which the first order names in `BackorderOrderID`, with the
-  same order date: lines of such orders, picked or not, are the backorders;
+  same order date. The lines of such orders are the backorders, and so is any other that was not picked on its day;
 - purchase orders count outers, sales and stock count units: `QuantityPerOuter` turns one into the other;
 - the holdings are of the last day. On an earlier day stock is the sum of the stock moves up to it, on top of the least
   opening stock that never lets the shelf fall below zero, for the moves do not tell it. They tell nothing of an item
@@ -55,8 +55,9 @@ def _sales(lines: pd.DataFrame) -> pd.DataFrame:
 
 
 def _backorders(lines: pd.DataFrame) -> pd.DataFrame:
-    of_backorder = lines["OrderID"].isin(lines["BackorderOrderID"].dropna())
-    waited = lines[of_backorder | lines["PickingCompletedWhen"].isna()]
+    moved = lines["OrderID"].isin(lines["BackorderOrderID"].dropna())
+    in_time = lines["PickingCompletedWhen"].dt.normalize() <= lines["OrderDate"]
+    waited = lines[moved | ~in_time]
     return pd.DataFrame(
         {
             "order_id": waited["OrderID"].astype(str),

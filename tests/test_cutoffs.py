@@ -236,6 +236,13 @@ def test_the_interval_rests_on_the_quantiles_of_the_hazard() -> None:
     assert b["wait_cutoff_days_low"] < b["wait_cutoff_days"] < b["wait_cutoff_days_high"]
 
 
+def test_a_better_substitute_is_named_as_the_reason() -> None:
+    cutoffs, _ = shop(unit_cost=[60.0, 0.0, 12.0, 45.0, np.nan])
+    row = decide(cutoffs, 3).iloc[3]
+    assert (row["wait_cutoff_days"], row["decision"]) == (0.0, ALTERNATIVE)
+    assert "; the substitute earns more; B is in stock" in row["reason"]
+
+
 def test_no_supply_is_never_a_silent_infinite_wait() -> None:
     cutoffs, _ = shop()
     frame = decide(cutoffs, NEVER)

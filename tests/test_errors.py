@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from backorder_forecast.errors import (
     unknown_option,
 )
 
-PROBLEMS = [
+PROBLEMS: list[dict[str, Any]] = [
     {"table": "sales", "row": 7, "column": "date", "problem": "not a date", "found": "soon", "what_to_do": "write it"},
     {"table": "inventory", "problem": "the file is empty"},
     {"row": 0, "column": "sku", "found": 0},

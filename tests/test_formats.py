@@ -367,6 +367,17 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
     assert len(bf.read_tables({"sales": _frame(), "inventory": None}).inventory) == 0
 
 
+def test_a_file_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(tmp_path, PLAIN)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(bf.InvalidTables, match=r"the file cannot be opened; found .*Permission denied"):
+        bf.read_tables({"sales": path})
+
+
 def test_layout_in_words(tmp_path: Path) -> None:
     layout = sniff_csv(write(tmp_path, gzip.compress("a;b\n1,5;x\n".encode("latin-1")), "x.csv.gz"))
     assert layout.about == "semicolon separated, UTF-8, gzip"

@@ -137,8 +137,9 @@ def test_mapping_on_one_screen() -> None:
     assert "  Quantity -> quantity  numbers in units, 2 to 2" in lines
     assert any("InvoiceDate -> date" in line and "time of day dropped" in line for line in lines)
     assert "  not used: Country" in lines
+    assert "  on_hand  numbers in units, 5 to 5" in lines
     assert any("not given: purchase_orders" in line for line in lines)
-    assert "1 days before as_of" in text
+    assert "1 day before as_of" in text
     assert max(map(len, lines)) <= 100
     assert len(lines) < 40
 

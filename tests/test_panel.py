@@ -101,7 +101,7 @@ def test_skus_stay_text() -> None:
 
 
 def test_an_item_is_a_sku_at_a_location() -> None:
-    frame = sales_of([("A", 0, 1), ("A", 0, 2), ("A", 0, 4)]).assign(location=["x", "y", None])
+    frame = sales_of([("A", 0, 1), ("A", 0, 2), ("A", 0, 4)]).assign(location=pd.Series(["x", "y", None]))
     panel = demand_panel(frame, freq="D")
     assert panel.items["location"].tolist() == ["", "x", "y"]
     assert panel.demand.ravel().tolist() == [4, 1, 2]

@@ -21,7 +21,9 @@ def poisson_panel(factor: Floats, *, n: int, seed: int, freq: str, start: str, l
     """Items of different levels that share a factor per period (n_periods,) or have their own (n, n_periods)."""
     rng = np.random.default_rng(seed)
     level = rng.uniform(low, 3 * low, n)
-    return panel_of(rng.poisson(level[:, None] * np.broadcast_to(factor, (n, factor.shape[-1]))), freq=freq, start=start)
+    return panel_of(
+        rng.poisson(level[:, None] * np.broadcast_to(factor, (n, factor.shape[-1]))), freq=freq, start=start
+    )
 
 
 def weekly_wave(n_weeks: int, start: str = "2021-01-04") -> Floats:

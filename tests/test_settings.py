@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import ast
 import copy
 import dataclasses
+import inspect
 import pickle
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -17,39 +20,44 @@ POSITIVE = (
 )  # fmt: skip
 
 
+def with_one(name: str, value: Any) -> Settings:
+    options: dict[str, Any] = {name: value}
+    return Settings(**options)
+
+
 @pytest.mark.parametrize("name", ["unmet", "allocation", "sales_are", "order_target", "daily_cost_basis"])
 def test_a_word_outside_its_list_names_the_list(name: str) -> None:
     valid = getattr(Settings(), name)
     with pytest.raises(InvalidSettings, match=rf"unknown {name} 'nonsense'; valid are: .*{valid}"):
-        Settings(**{name: "nonsense"})
+        with_one(name, "nonsense")
 
 
 @pytest.mark.parametrize("name", SHARES)
 @pytest.mark.parametrize("value", [-0.01, 1.01, 95, float("nan"), float("inf")])
 def test_shares_are_shares(name: str, value: float) -> None:
     with pytest.raises(InvalidSettings, match=name):
-        Settings(**{name: value})  # type: ignore[arg-type]
+        with_one(name, value)
 
 
 @pytest.mark.parametrize("name", ["service_level", "promise_level", "excess_level"])
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_certainty_cannot_be_asked_for(name: str, value: float) -> None:
     with pytest.raises(InvalidSettings, match=f"{name} lies strictly between 0 and 1"):
-        Settings(**{name: value})  # type: ignore[arg-type]
+        with_one(name, value)
 
 
 @pytest.mark.parametrize("name", POSITIVE)
 @pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_sizes_are_positive(name: str, value: float) -> None:
     with pytest.raises(InvalidSettings, match=f"{name} is positive, got"):
-        Settings(**{name: value})  # type: ignore[arg-type]
+        with_one(name, value)
 
 
 @pytest.mark.parametrize("value", [7.5, float("inf")])
 @pytest.mark.parametrize("name", ["horizon_days", "n_paths", "bucket_size", "review_days", "max_path_days"])
 def test_counts_are_whole(name: str, value: float) -> None:
     with pytest.raises(InvalidSettings, match=f"{name} is a whole number, got {value}"):
-        Settings(**{name: value})  # type: ignore[arg-type]
+        with_one(name, value)
 
 
 @pytest.mark.parametrize("alphas", [(), (0.0,), (0.1, 1.5), (0.1, float("nan"))])
@@ -60,7 +68,7 @@ def test_smoothing_constants_lie_between_0_and_1(alphas: tuple[float, ...]) -> N
 
 def test_a_table_by_product_type_must_be_complete() -> None:
     with pytest.raises(InvalidSettings, match=r"patience_priors lacks the product type\(s\) commodity"):
-        Settings(patience_priors={t: (0.5, 20.0) for t in PRODUCT_TYPES[1:]})
+        Settings(patience_priors=dict.fromkeys(PRODUCT_TYPES[1:], (0.5, 20.0)))
     with pytest.raises(InvalidSettings, match="cutoff_bands lacks"):
         Settings(cutoff_bands={})
 
@@ -87,7 +95,7 @@ def test_settings_cannot_be_changed_in_place() -> None:
 
 
 def test_settings_travel_and_a_callers_table_is_copied() -> None:
-    bands = {t: (0.0, 9.0) for t in PRODUCT_TYPES}
+    bands = dict.fromkeys(PRODUCT_TYPES, (0.0, 9.0))
     settings = Settings(cutoff_bands=bands, seed=5)
     bands["custom"] = (1.0, 2.0)
     assert settings.cutoff_bands["custom"] == (0.0, 9.0)
@@ -97,13 +105,9 @@ def test_settings_travel_and_a_callers_table_is_copied() -> None:
 
 
 def test_every_setting_says_what_it_is() -> None:
-    import ast
-    import inspect
-
     body = ast.parse(inspect.getsource(Settings)).body[0]
     assert isinstance(body, ast.ClassDef)
-    statements = body.body
-    for node, after in zip(statements, statements[1:], strict=False):
+    for node, after in pairwise(body.body):
         if isinstance(node, ast.AnnAssign):
             assert isinstance(after, ast.Expr), ast.unparse(node)
             assert isinstance(after.value, ast.Constant), ast.unparse(node)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -301,123 +300,6 @@ def test_negative_stock_counts_as_none() -> None:
     assert any("count these items" in e for e in tables.quality["effect"])
 
 
-def world() -> dict[str, pd.DataFrame]:
-    return {
-        "sales": sales({}, {"date": "2024-01-08"}),
-        "inventory": pd.DataFrame({"sku": "A", "date": ["2024-01-05", "2024-01-09"], "on_hand": [4, 3]}),
-        "purchase_orders": pd.DataFrame(
-            {
-                "po_id": ["1", "1", "2", "3"],
-                "supplier": "S",
-                "sku": "A",
-                "order_date": ["2024-01-02", "2024-01-02", "2024-01-03", "2024-01-09"],
-                "received_date": ["2024-01-05", "2024-01-08", None, None],
-                "quantity_ordered": [10, 10, 5, 5],
-                "quantity_received": [4, 6, None, None],
-                "promised_date": ["2024-01-06", "2024-01-06", "2024-01-20", None],
-                "promise_recorded_date": ["2024-01-02", "2024-01-02", "2024-01-08", None],
-                "supplier_confirmed_date": [None, "2024-01-08", "2024-01-22", None],
-                "cancelled_date": [None, None, "2024-01-09", None],
-            }
-        ),
-        "backorders": pd.DataFrame(
-            {
-                "order_id": ["1", "2", "3"],
-                "sku": "A",
-                "order_date": ["2024-01-04", "2024-01-04", "2024-01-08"],
-                "quantity": [3, 2, 1],
-                "quantity_filled": [3, None, 0],
-                "filled_date": ["2024-01-08", None, None],
-                "cancelled_date": [None, "2024-01-09", None],
-                "refunded_amount": [None, 7, None],
-            }
-        ),
-        "products": pd.DataFrame({"sku": ["A"], "recalled_from": ["2024-01-09"], "discontinued": ["2024-02-01"]}),
-        "events": pd.DataFrame(
-            {"kind": ["promotion", "Recall of A"], "start": ["2024-01-20", "2024-01-09"], "end": ["2024-01-25", None]}
-        ),
-    }
-
-
-def test_nothing_is_known_before_its_day() -> None:
-    tables = bf.read_tables(world(), as_of="2024-01-06")
-    assert len(tables.sales) == 1
-    assert len(tables.inventory) == 1
-    orders = tables.purchase_orders
-    assert orders["po_id"].tolist() == ["1", "1", "2"]
-    assert orders["received_date"].isna().tolist() == [False, True, True]
-    assert orders["quantity_received"].isna().tolist() == [False, True, True]
-    assert orders["promised_date"].isna().tolist() == [False, False, True]
-    assert orders["supplier_confirmed_date"].isna().all()
-    assert orders["cancelled_date"].isna().all()
-    lines = tables.backorders
-    assert lines["order_id"].tolist() == ["1", "2"]
-    assert lines["quantity_filled"].tolist()[0] == 0.0
-    assert lines[["filled_date", "cancelled_date", "refunded_amount"]].isna().all(axis=None)
-    assert tables.products["recalled_from"].isna().all()
-    assert tables.products["discontinued"].notna().all()
-    assert tables.events["kind"].tolist() == ["promotion"]
-    check_account(tables)
-
-
-def test_an_earlier_day_replayed() -> None:
-    full = bf.read_tables(world(), as_of="2024-01-10")
-    assert full.purchase_orders["supplier_confirmed_date"].notna().tolist() == [False, True, True, False]
-    past, read = full.as_known("2024-01-06"), bf.read_tables(world(), as_of="2024-01-06")
-    for name in set(TABLES) - {"products"}:
-        pd.testing.assert_frame_equal(past.frame(name), read.frame(name))
-    # The end of a product has no day on which it was decided: unknown when the past is replayed.
-    assert past.products["discontinued"].isna().all()
-    check_account(past)
-    check_account(past.as_known("2024-01-05"))
-    assert full.as_known("2024-01-10") is full
-    with pytest.raises(bf.InvalidSettings, match="after the last known day"):
-        full.as_known("2024-01-11")
-
-
-def test_undated_facts_are_unknown_in_the_past() -> None:
-    given = world()
-    given["backorders"] = given["backorders"].assign(filled_date=None, quantity_filled=[3, 1, 0], cancelled_date=None)
-    full = bf.read_tables(given, as_of="2024-01-10")
-    assert full.backorders["quantity_filled"].tolist() == [3.0, 1.0, 0.0]
-    past = full.as_known("2024-01-06").backorders
-    assert past["quantity_filled"].tolist() == [0.0, 0.0]
-    assert past["refunded_amount"].isna().all()
-    assert "refunded without a cancellation date" in rules(full, "backorders")
-
-
-def test_planted_future_rows_change_nothing() -> None:
-    given = world()
-    before = bf.read_tables(given, as_of="2024-01-09")
-    day = "2024-02-02"
-    planted = {
-        "sales": sales({"date": day, "quantity": 999}),
-        "inventory": pd.DataFrame({"sku": ["A"], "date": [day], "on_hand": [999]}),
-        "purchase_orders": given["purchase_orders"].iloc[:1].assign(order_date=day, received_date=day),
-        "backorders": given["backorders"].iloc[:1].assign(order_date=day, filled_date=day),
-        "events": pd.DataFrame({"kind": ["recall"], "start": [day], "end": [day]}),
-    }
-    later = {n: pd.concat([f, planted[n]], ignore_index=True) if n in planted else f for n, f in given.items()}
-    after = bf.read_tables(later, as_of="2024-01-09")
-    for name in TABLES:
-        pd.testing.assert_frame_equal(before.frame(name), after.frame(name), check_categorical=False)
-    assert len(after.set_aside) == len(before.set_aside) + 5
-    check_account(after)
-
-
-def test_items_of_all_tables() -> None:
-    given = world()
-    given["products"] = pd.DataFrame({"sku": ["Z", "A"], "price": [1, 2]})
-    given["inventory"] = pd.concat(
-        [given["inventory"], pd.DataFrame({"sku": ["M"], "date": ["2024-01-05"], "on_hand": [1]})]
-    )
-    items = bf.read_tables(given, unknown_sku="keep").items()
-    assert items["sku"].tolist() == ["A", "M", "Z"]
-    assert items["price"].fillna(-1).tolist() == [2.0, -1.0, 1.0]
-    assert isinstance(items.index, pd.RangeIndex)
-    assert list(items.columns[:3]) == ["sku", "location", "supplier"]
-
-
 def test_optional_table_with_header_only(tmp_path: Path) -> None:
     (tmp_path / "sales.csv").write_text("sku,date,quantity\nA,2024-01-05,1\n")
     (tmp_path / "backorders.csv").write_text("order_id,sku,order_date,quantity\n")
@@ -433,22 +315,6 @@ def test_optional_table_with_header_only(tmp_path: Path) -> None:
 def test_skus_that_differ_in_case_are_pointed_out() -> None:
     tables = bf.read_tables({"sales": sales({"sku": "a1"}, {"sku": "A1"}, {"sku": "B"})})
     assert rules(tables, "sales") == {"SKUs that differ only in case": 2}
-
-
-def test_tables_travel() -> None:
-    tables = bf.read_tables(world())
-    again = pickle.loads(pickle.dumps(tables))
-    pd.testing.assert_frame_equal(again.quality, tables.quality)
-    assert repr(tables) == repr(again)
-    assert "2024-01-09" in repr(tables)
-
-
-def test_user_frames_are_left_alone() -> None:
-    given = world()
-    copies = {n: f.copy() for n, f in given.items()}
-    bf.read_tables(given, as_of="2024-01-06")
-    for name, frame in given.items():
-        pd.testing.assert_frame_equal(frame, copies[name])
 
 
 CELLS = st.sampled_from(["A", "B", " A", "", None, "NULL", "007"])

@@ -1,0 +1,313 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import AS_OF, known, model_of, stock_items
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from numpy.typing import ArrayLike, NDArray
+
+from backorder_forecast.clock import Clock
+from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.projection import (
+    NEVER,
+    StockPaths,
+    join_share,
+    project_stock,
+    stock_quantiles,
+    stockout_frame,
+)
+from backorder_forecast.settings import PATIENCE_PRIORS, UNMET, Settings
+
+Floats = NDArray[np.float64]
+KNOWN = known("stock")
+MODES = st.sampled_from(UNMET)
+UNITS = arrays(np.float64, (2, 5, 8), elements=st.integers(0, 6).map(float))
+
+
+def floats(values: ArrayLike) -> Floats:
+    return np.asarray(values, dtype=np.float64)
+
+
+def frame_of(
+    start: ArrayLike,
+    demand: Floats,
+    receipts: Floats | None = None,
+    *,
+    lead: ArrayLike = 1,
+    freq: str = "D",
+    choices: Settings | None = None,
+    review: int = 1,
+    mean_daily: float = 1.0,
+) -> pd.DataFrame:
+    n, n_paths, periods = demand.shape
+    clock = Clock.ahead(AS_OF, freq, {"D": 1, "W-MON": 7}[freq] * periods)
+    items = stock_items(n, start, review_days=review, mean_daily=mean_daily)
+    stock = project_stock(floats(items["start"]), demand, np.zeros_like(demand) if receipts is None else receipts)
+    lead_days = np.broadcast_to(np.asarray(lead, dtype=np.int32), (n, n_paths))
+    return stockout_frame(items, stock, clock, lead_days, choices or Settings(horizon_days=clock.n_days))
+
+
+# --- known answers
+
+
+def test_first_passage_with_an_uncertain_receipt_known_answer() -> None:
+    case = KNOWN["stockout_first_passage_exact"]["inputs"]
+    sizes = range(len(case["demand_pmf"]))
+    demand = floats(list(product(sizes, repeat=case["horizon"])))
+    weight = np.prod(np.take(case["demand_pmf"], demand.astype(int)), axis=1)
+    by_day = np.zeros(case["horizon"])
+    for day, chance in case["arrival_pmf"].items():
+        receipts = np.zeros_like(demand)
+        receipts[:, int(day) - 1 : int(day)] = case["po_qty"]
+        stock = project_stock(floats([case["on_hand"]]), demand[None], receipts[None])
+        for t in range(case["horizon"]):
+            by_day[t] += chance * weight[stock.first_unmet[0] <= t].sum()
+    np.testing.assert_allclose(by_day, KNOWN["stockout_first_passage_exact"]["expected"], atol=1e-6)
+
+
+def test_poisson_demand_against_a_fixed_stock_known_answer() -> None:
+    case = KNOWN["poisson_stockout_prob"]
+    days, n_paths = case["inputs"]["t"], 20_000
+    model = model_of(case["inputs"]["rate"], case["inputs"]["rate"], alpha=0.0)
+    demand = model.paths(Clock.ahead(AS_OF, "D", days), n_paths=n_paths, seed=0).draw()
+    row = frame_of(case["inputs"]["on_hand"], demand).iloc[0]
+    for column, wanted in (("p_stockout_14", "p_short"), ("p_stockout", "p_short"), ("p_zero", "p_zero_or_less")):
+        p = case["expected"][wanted]
+        assert abs(row[column] - p) < 4 * np.sqrt(p * (1 - p) / n_paths), column
+
+
+def test_waiting_time_of_a_base_stock_policy_known_answer() -> None:
+    case = KNOWN["base_stock_wait_poisson"]
+    base, lead, n_paths = case["inputs"]["S"], case["inputs"]["L"], 20_000
+    model = model_of(case["inputs"]["lam"], case["inputs"]["lam"], alpha=0.0)
+    demand = model.paths(Clock.ahead(AS_OF, "D", lead), n_paths=n_paths, seed=1).draw()
+    stock = project_stock(floats([base]), demand, np.zeros_like(demand))
+    for name, p in case["expected"].items():
+        # All units on order L - w days ago have come by now; a customer waits longer if these are gone by then.
+        days = lead - int(name[1:])
+        within = (stock.first_zero[0] >= days).mean()
+        assert abs(within - p) < 4 * np.sqrt(p * (1 - p) / n_paths), name
+
+
+# --- the walk
+
+
+@settings(max_examples=60)
+@given(demand=UNITS, receipts=UNITS, start=arrays(np.float64, 2, elements=st.integers(-5, 20).map(float)), unmet=MODES)
+def test_the_compiled_walk_is_the_clock_in_plain_words(
+    demand: Floats, receipts: Floats, start: Floats, unmet: str
+) -> None:
+    share = floats([0.25, 0.75])
+    horizon, periods = 5, np.array([8, 6])
+    stock = project_stock(
+        start, demand, receipts, unmet=unmet, wait_share=share, n_periods=periods, horizon_periods=horizon
+    )
+    for i, p in product(range(2), range(5)):
+        level, unmet_at, zero_at, short = start[i], NEVER, NEVER, 0.0
+        for t in range(periods[i]):
+            level += receipts[i, p, t]
+            shelf = max(level, 0.0)
+            missed = max(demand[i, p, t] - shelf, 0.0)
+            lost = missed * {"backorder": 0.0, "lost": 1.0, "partial": 1 - share[i]}[unmet]
+            level -= demand[i, p, t] - lost
+            if missed > 0:
+                unmet_at = min(unmet_at, t)
+                short += missed * (t < horizon)
+            if level <= 0:
+                zero_at = min(zero_at, t)
+        assert (stock.first_unmet[i, p], stock.first_zero[i, p]) == (unmet_at, zero_at)
+        assert stock.short_units[i, p] == pytest.approx(short)
+
+
+@given(demand=UNITS, receipts=UNITS, more=st.integers(0, 9), unmet=MODES)
+def test_more_stock_never_makes_a_stockout_earlier(demand: Floats, receipts: Floats, more: int, unmet: str) -> None:
+    little = project_stock(floats([1, 4]), demand, receipts, unmet=unmet)
+    much = project_stock(floats([1, 4]) + more, demand, receipts, unmet=unmet)
+    assert (much.first_unmet >= little.first_unmet).all()
+    assert (much.first_zero >= little.first_zero).all()
+    assert (much.short_units <= little.short_units).all()
+
+
+@given(demand=UNITS, receipts=UNITS, earlier=st.integers(1, 8), unmet=MODES)
+def test_an_earlier_receipt_never_makes_a_stockout_earlier(
+    demand: Floats, receipts: Floats, earlier: int, unmet: str
+) -> None:
+    moved = np.zeros_like(receipts)
+    for t in range(receipts.shape[2]):
+        moved[:, :, max(t - earlier, 0)] += receipts[:, :, t]
+    late, early = (project_stock(floats([2, 5]), demand, r, unmet=unmet) for r in (receipts, moved))
+    assert (early.first_unmet >= late.first_unmet).all()
+    assert (early.short_units <= late.short_units + 1e-9).all()
+
+
+@given(demand=UNITS, receipts=UNITS)
+def test_what_becomes_of_unmet_demand_does_not_move_the_first_stockout(demand: Floats, receipts: Floats) -> None:
+    results = [project_stock(floats([2, 5]), demand, receipts, unmet=unmet) for unmet in UNMET]
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0].first_unmet, other.first_unmet)
+    waiting, lost, part = (r.short_units for r in results)
+    assert (lost <= part + 1e-9).all()
+    assert (part <= waiting + 1e-9).all()
+
+
+def test_demand_that_equals_the_stock_is_met_and_empties_the_shelf() -> None:
+    stock = project_stock(floats([4]), floats([[[4, 0, 1]]]), np.zeros((1, 1, 3)))
+    assert (stock.first_unmet[0, 0], stock.first_zero[0, 0]) == (2, 0)
+    received = project_stock(floats([0]), floats([[[3]]]), floats([[[3]]]))
+    assert received.first_unmet[0, 0] == NEVER, "receipts come before demand"
+    waiting = project_stock(floats([-3]), floats([[[2]]]), floats([[[4]]]))
+    assert waiting.short_units[0, 0] == 1, "those who wait are served before new demand"
+
+
+def test_an_unknown_way_to_treat_unmet_demand_is_refused() -> None:
+    with pytest.raises(InvalidSettings, match="unknown unmet 'backordered' .*valid are: backorder, lost, partial"):
+        project_stock(floats([1]), np.ones((1, 1, 1)), np.ones((1, 1, 1)), unmet="backordered")
+
+
+def test_stock_quantiles_follow_the_same_walk() -> None:
+    rng = np.random.default_rng(0)
+    demand, receipts = rng.poisson(2.0, (99, 6)).astype(float), rng.poisson(1.5, (99, 6)).astype(float)
+    kept = stock_quantiles(3.0, demand, receipts, 1.0, [0.1, 0.5])
+    levels = 3 + np.cumsum(receipts - demand, axis=1)
+    np.testing.assert_allclose(kept, np.sort(levels, axis=0)[[9, 49]].T)
+    lost = stock_quantiles(3.0, demand, receipts, 0.0, [0.1, 0.5])
+    assert (lost >= 0).all()
+    assert (lost >= kept).all()
+
+
+def test_join_share_is_the_setting() -> None:
+    kinds = pd.Series(["commodity", "custom", "", "standard"])
+    assert join_share(Settings(unmet="backorder"), kinds).tolist() == [1, 1, 1, 1]
+    assert join_share(Settings(unmet="lost"), kinds).tolist() == [0, 0, 0, 0]
+    balk = {kind: share for kind, (share, _) in PATIENCE_PRIORS.items()}
+    wanted = [1 - balk[k] for k in ("commodity", "custom", "standard", "standard")]
+    assert join_share(Settings(unmet="partial"), kinds).tolist() == pytest.approx(wanted)
+
+
+# --- the frame
+
+
+def test_probabilities_rise_with_the_horizon_and_dates_with_the_level() -> None:
+    demand = model_of([0.3, 1.0, 2.0], [0.5, 2.0, 9.0]).paths(Clock.ahead(AS_OF, "D", 40), n_paths=400, seed=0).draw()
+    frame = frame_of([6, 12, 30], demand, choices=Settings(horizon_days=40))
+    chances = frame[["p_stockout_7", "p_stockout_14", "p_stockout_30", "p_stockout"]].to_numpy()
+    assert (np.diff(chances, axis=1) >= 0).all()
+    assert (chances[:, -1] > chances[:, 0]).any()
+    assert (frame["p_zero"] >= frame["p_stockout"]).all()
+    dates = frame[[f"stockout_date_{q}" for q in (0.1, 0.5, 0.9)]]
+    for early, late in (("stockout_date_0.1", "stockout_date_0.5"), ("stockout_date_0.5", "stockout_date_0.9")):
+        both = dates[dates[early].notna() & dates[late].notna()]
+        assert (both[early] <= both[late]).all()
+        assert dates.loc[dates[late].notna(), early].notna().all()
+    days = np.sort(np.where(project_stock(floats([6]), demand[:1], 0 * demand[:1]).first_unmet < 40, 1, 0).sum(axis=1))
+    assert chances[0, -1] == pytest.approx(days[0] / 400)
+
+
+def test_dates_flags_and_money_by_hand() -> None:
+    # Four paths of one unit a day from 2, 4, 6 and 90 units ahead: short on days 3, 5, 7 and never.
+    demand = np.ones((1, 4, 10))
+    receipts = np.zeros((1, 4, 10))
+    receipts[0, :, 0] = [0, 2, 4, 88]
+    row = frame_of(2, demand, receipts, lead=4).iloc[0]
+    assert row["p_stockout"] == 0.75
+    assert row["p_stockout_7"] == 0.75
+    assert np.isnan(row["p_stockout_14"]), "the horizon is ten days"
+    assert row["stockout_date_0.1"] == AS_OF + pd.Timedelta(days=3)
+    assert row["stockout_date_0.5"] == AS_OF + pd.Timedelta(days=5)
+    assert pd.isna(row["stockout_date_0.9"])
+    assert row["expected_short_units"] == (36 + 21 + 10) / 4
+    assert row["revenue_at_risk"] == row["expected_short_units"] * 10
+    assert row["days_of_cover"] == 2
+    # An order placed now comes on day 4: too late for the first path only.
+    assert row["p_unmet_before_arrival"] == 0.25
+    assert (row["flag"], bool(row["avoidable"]), row["already_out"]) == ("warning", False, False)
+    lenient = frame_of(2, demand, receipts, lead=4, choices=Settings(horizon_days=10, service_level=0.7)).iloc[0]
+    assert lenient["avoidable"]
+    assert lenient["order_by_date"] == AS_OF + pd.Timedelta(days=1)
+
+
+@settings(max_examples=40)
+@given(
+    demand=arrays(np.float64, (1, 10, 12), elements=st.integers(0, 3).map(float)), start=st.integers(0, 25),
+    lead=arrays(np.int32, (1, 10), elements=st.integers(1, 9)), review=st.integers(1, 4),
+    level=st.sampled_from([0.1, 0.5, 0.85, 0.9]),
+)  # fmt: skip
+def test_order_by_is_the_last_review_whose_order_comes_in_time(
+    demand: Floats, start: int, lead: NDArray[np.int32], review: int, level: float
+) -> None:
+    choices = Settings(horizon_days=12, service_level=level)
+    row = frame_of(start, demand, lead=lead, review=review, choices=choices).iloc[0]
+    short = np.argmax(start - np.cumsum(demand[0], axis=1) < 0, axis=1) + 1
+    safe = (start - demand[0].sum(axis=1)) >= 0
+    if row["already_out"]:
+        assert start == 0
+        assert not row["avoidable"]
+        assert row["p_stockout"] == row["p_unmet_before_arrival"] == 1
+        return
+    wanted = None
+    for day in range(0, 13, review):
+        arrives = day + lead[0]
+        in_time = np.where(safe, arrives <= 13, arrives <= short)
+        if in_time.mean() >= level - 1e-9:
+            wanted = day
+    assert row["avoidable"] == (wanted is not None)
+    found = None if pd.isna(row["order_by_date"]) else (row["order_by_date"] - AS_OF).days
+    assert found == wanted
+    assert row["p_unmet_before_arrival"] == pytest.approx((~safe & (short < lead[0])).mean())
+
+
+def test_a_short_item_is_out_now_whatever_its_paths_do() -> None:
+    quiet = np.zeros((3, 5, 4))
+    frame = frame_of([-2, 0, 0], quiet, mean_daily=0.0)
+    assert frame["already_out"].tolist() == [True, False, False]
+    assert frame["p_stockout"].tolist() == [1, 0, 0]
+    assert frame["stockout_date_0.5"].tolist()[0] == AS_OF
+    assert frame["order_by_date"].isna().tolist() == [True, False, False]
+    assert frame["flag"].tolist() == ["critical", "ok", "ok"]
+    assert frame_of([0], quiet[:1], mean_daily=0.5)["already_out"].tolist() == [True]
+
+
+def test_an_item_that_nobody_wants_is_never_at_risk_however_late_orders_come() -> None:
+    never = np.full((1, 6), NEVER)
+    row = frame_of([0], np.zeros((1, 6, 5)), lead=never, mean_daily=0.0).iloc[0]
+    assert row["flag"] == "ok"
+    assert row["p_unmet_before_arrival"] == 0
+    assert row["avoidable"]
+    assert frame_of([1], np.ones((1, 6, 5)), lead=never)["flag"].tolist() == ["critical"]
+
+
+def test_an_item_is_judged_on_its_own_days_not_on_those_of_slower_ones() -> None:
+    demand, n_periods = np.zeros((2, 4, 30)), np.array([10, 30])
+    clock = Clock.ahead(AS_OF, "D", 30)
+    items = stock_items(2, 5.0, review_days=1)
+    stock = project_stock(floats([5, 5]), demand, 0 * demand, n_periods=n_periods, horizon_periods=10)
+    lead = np.full((2, 4), 2, dtype=np.int32)
+    frame = stockout_frame(items, stock, clock, lead, Settings(horizon_days=10))
+    assert (frame["order_by_date"] - AS_OF).dt.days.tolist() == [9, 29]
+
+
+def test_a_weekly_clock_leaves_finer_horizons_empty_and_dates_the_end_of_the_week() -> None:
+    demand = np.full((1, 3, 4), 5.0)
+    row = frame_of(7, demand, freq="W-MON", lead=8).iloc[0]
+    assert row[["p_stockout_7", "p_stockout_14", "p_stockout_30"]].isna().all()
+    assert row["stockout_date_0.5"] == pd.Timestamp("2024-07-14")
+    # Eight days after Sunday the order comes on the Monday of the second week, which is in time.
+    assert row["avoidable"]
+    assert row["order_by_date"] == AS_OF
+    assert not frame_of(7, demand, freq="W-MON", lead=9)["avoidable"].iloc[0]
+
+
+def test_days_of_cover_are_unknown_without_demand() -> None:
+    frame = frame_of([4], np.zeros((1, 2, 3)), mean_daily=0.0)
+    assert frame["days_of_cover"].isna().all()
+
+
+def test_stock_paths_say_how_far_they_were_walked() -> None:
+    stock = project_stock(floats([1]), np.ones((1, 2, 3)), np.zeros((1, 2, 3)), n_periods=np.array([99]))
+    assert isinstance(stock, StockPaths)
+    assert stock.n_periods.tolist() == [3]

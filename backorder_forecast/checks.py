@@ -24,6 +24,8 @@ _CHECKED_SKUS = ("sales", "purchase_orders", "inventory", "backorders", "supplie
 
 def check_rows(drafts: Mapping[str, Draft]) -> None:
     """Contradictions within a row, table by table."""
+    if "sales" in drafts:
+        _check_sales(drafts["sales"])
     if "purchase_orders" in drafts:
         _check_purchase_orders(drafts["purchase_orders"])
     if "inventory" in drafts:
@@ -128,6 +130,14 @@ def _ignore(draft: Draft, column: str, bad: NDArray[np.bool_], reason: str) -> N
     if bad.any():
         draft.note(reason, bad, f"{column} is ignored, the row is used")
         draft.frame[column] = draft.frame[column].mask(bad)
+
+
+def _check_sales(draft: Draft) -> None:
+    if {"price", "customer_id"} <= draft.given:
+        frame = draft.frame
+        # Goods come back from somebody who paid for them; what leaves the books for nothing was damaged or lost.
+        nobody = ((frame["quantity"] < 0) & (frame["price"] == 0) & frame["customer_id"].isna()).to_numpy()
+        draft.set_aside(nobody, "quantity", "below zero without price and customer: a write-off, not a return")
 
 
 def _check_purchase_orders(draft: Draft) -> None:

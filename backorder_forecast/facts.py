@@ -108,9 +108,10 @@ def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp, 
         if wrong.any():
             # A walk below zero proves an error in the records, not that the shelf was empty.
             exposure[wrong] = 1.0
+            n_wrong = int(wrong.sum())
             notes.append(
-                f"the stock of {int(wrong.sum())} items does not fit their receipts and sales (walked back it falls"
-                " below zero): their past stock-outs are unknown, sales are taken as demand"
+                f"the stock of {n_wrong:,} item{'s' if n_wrong > 1 else ''} does not fit the receipts and sales (walked"
+                " back it falls below zero): past stock-outs are unknown there, sales are taken as demand"
             )
             concerned = int(wrong[item_codes(inventory, items)].sum())
             examples = "sku " + ", ".join(items["sku"][wrong].head(3))

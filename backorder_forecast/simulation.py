@@ -248,7 +248,9 @@ def _fill_dates(
     # Of unknown stock nothing can be promised; what is on order can.
     usable = np.nan_to_num(facts["usable"].to_numpy())
     if world.settings.new_demand_overtakes:
-        ahead = (draws.demand, draws.receipts, world.clock.end_days[: draws.demand.shape[2]])
+        # Beyond an item's own periods nothing comes and nothing goes, however long others of its bucket are drawn.
+        own = (np.arange(draws.demand.shape[2]) < draws.n_periods[:, None])[:, None, :]
+        ahead = (draws.demand * own, draws.receipts * own, world.clock.end_days[: draws.demand.shape[2]])
         first, complete = fill_days_behind_demand(first_need, complete_need, line_start, usable, *ahead, next_order)
     else:
         first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
@@ -301,7 +303,8 @@ def _causes(
     clock, paths = world.clock, slice(0, CAUSE_PATHS)
     demand = draws.demand[rows, paths]
     reference = _reference_receipts(world, rows + start, demand.shape[1], demand.shape[2])
-    arrival = arrival_periods(draws.lead_days[rows, paths], clock)
+    # Each item is looked at over its own periods, however long others of its bucket are drawn.
+    arrival = np.minimum(arrival_periods(draws.lead_days[rows, paths], clock), draws.n_periods[rows, None])
     typical = np.median(draws.lead_days[rows], axis=1).astype(np.int64)
     # Placed one typical lead time before as_of: what is left of its wait is the deviation from the typical lead time.
     missing_arrival = arrival_periods(np.maximum(draws.next_days[rows, paths] - typical[:, None], 1), clock)

@@ -31,7 +31,7 @@ def plan_and_show(
     name: str, doc: str, tables: Callable[[Path, str], Tables], days: tuple[str, ...], settings: Settings
 ) -> None:
     """Command line of one real input: the plan of each day, its mapping, summary and frames."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=doc.splitlines()[0])
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--data", help=f"folder that holds {name}/; default ${VARIABLE}")
     parser.add_argument("--as-of", help=f"last known day; default {' and '.join(days)}")
     parser.add_argument("--out", help="folder to write every frame and the report to")

@@ -108,7 +108,7 @@ def test_the_compiled_walk_is_the_clock_in_plain_words(
         start, demand, receipts, unmet=unmet, wait_share=share, n_periods=periods, horizon_periods=horizon
     )
     for i, p in product(range(2), range(5)):
-        level, unmet_at, zero_at, short = start[i], NEVER, NEVER, 0.0
+        level, unmet_at, zero_at, short = start[i], int(NEVER), int(NEVER), 0.0
         for t in range(periods[i]):
             level += receipts[i, p, t]
             shelf = max(level, 0.0)
@@ -165,7 +165,7 @@ def test_demand_that_equals_the_stock_is_met_and_empties_the_shelf() -> None:
 
 
 def test_an_unknown_way_to_treat_unmet_demand_is_refused() -> None:
-    with pytest.raises(InvalidSettings, match="unknown unmet 'backordered' .*valid are: backorder, lost, partial"):
+    with pytest.raises(InvalidSettings, match=r"unknown unmet 'backordered' .*valid are: backorder, lost, partial"):
         project_stock(floats([1]), np.ones((1, 1, 1)), np.ones((1, 1, 1)), unmet="backordered")
 
 
@@ -220,7 +220,7 @@ def test_dates_flags_and_money_by_hand() -> None:
     assert row["stockout_date_0.1"] == AS_OF + pd.Timedelta(days=3)
     assert row["stockout_date_0.5"] == AS_OF + pd.Timedelta(days=5)
     assert pd.isna(row["stockout_date_0.9"])
-    assert row["expected_short_units"] == (36 + 21 + 10) / 4
+    assert row["expected_short_units"] == (8 + 6 + 4) / 4, "each unit is short once"
     assert row["revenue_at_risk"] == row["expected_short_units"] * 10
     assert row["days_of_cover"] == 2
     # An order placed now comes on day 4: too late for the first path only.

@@ -167,7 +167,7 @@ def test_items_with_a_queue_are_out_and_their_demand_is_what_was_asked_for(day: 
     # What waits is on order already: only the demand to come is ordered anew.
     orders = plan.reorders.set_index("sku").loc[queued["sku"]]
     assert (orders["order_quantity"] < 30 * daily.loc[queued["sku"]]).all()
-    assert said(plan, "the stock of 9 items does not fit their receipts and sales")
+    assert said(plan, "the stock of 9 items does not fit the receipts and sales")
 
 
 def test_holdings_and_units_of_the_last_day() -> None:

@@ -159,7 +159,7 @@ def _stockouts(stockouts: pd.DataFrame, causes: pd.DataFrame, about: pd.DataFram
 def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
     frame = reorders.merge(stockouts[["sku", "location", "order_by_date", "flag", "avoidable"]], on=["sku", "location"])
     as_of, level = fitted.world.clock.as_of, fitted.world.settings.service_level
-    late = frame["order_by_date"].isna()
+    late = ~frame["avoidable"]
     today = frame["order_by_date"] == as_of
     frame["urgency"] = np.select(
         [frame["order_quantity"] <= 0, late, today], ["none", "overdue", "today"], "this review"

@@ -85,7 +85,7 @@ def cause_frame(items: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     DataFrame
         sku, location, risk, baseline, one column per player, monte_carlo_error, cause, cause_share, cause_text. The
         cause is the player with the largest share; below two standard errors, or `MIN_SHARE`, it is "not
-        distinguishable".
+        distinguishable", or "already short" where customers wait for more than there is.
     """
     risks = _coalition_risks(situation)
     shares = shapley(PLAYERS, lambda group: risks[group])
@@ -102,13 +102,20 @@ def cause_frame(items: pd.DataFrame, situation: Situation) -> pd.DataFrame:
         frame[player.replace(" ", "_")] = table[:, k]
     frame["monte_carlo_error"] = error
     names = np.asarray(PLAYERS, dtype=object)[best]
-    frame["cause"] = np.where(clear, names, "not distinguishable").astype(str)
+    waiting = ~clear & (situation.start < 0)
+    frame["cause"] = np.select([clear, waiting], [names, "already short"], "not distinguishable").astype(str)
     frame["cause_share"] = np.where(clear, top, np.nan)
     frame["cause_text"] = [
-        _sentence(c, r, r - t) if ok else f"risk {r:.0%}; no single input explains it"
-        for c, r, t, ok in zip(names, now, top, clear, strict=True)
+        _sentence(c, r, r - t) if ok else _UNCLEAR[w].format(risk=r)
+        for c, r, t, ok, w in zip(names, now, top, clear, waiting.tolist(), strict=True)
     ]
     return frame
+
+
+_UNCLEAR = {
+    True: "customers already wait for more than there is; see fill_dates for when they are served",
+    False: "risk {risk:.0%}; no single input explains it",
+}
 
 
 def _sentence(cause: str, risk: float, without: float) -> str:

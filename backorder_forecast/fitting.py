@@ -104,7 +104,8 @@ def fit_world(
     lap("patience")
     delays = (orders_later, items_later)
     world = World(facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, clock, settings)
-    notes = [*tables.notes, *_missing_notes(tables, facts, orders, lead, settings), *history.stock.notes]
+    missing = _missing_notes(tables, facts, orders, lead, settings)
+    notes = [*tables.notes, *_season_note(history.panel), *missing, *history.stock.notes]
     if scenario is not None:
         notes.insert(0, f"what-if: {scenario.describe()}")
     quality = data_quality(history, orders, lines)
@@ -185,6 +186,13 @@ def _earlier_ratio(
     earlier = earlier_level(panel, model, settings, periods_ago=back)
     known = (earlier > 0) & (model.level > 0)
     return np.where(known, earlier / np.where(known, model.level, 1.0), 1.0)
+
+
+def _season_note(panel: DemandPanel) -> tuple[str, ...]:
+    years = panel.n_periods * DAYS_PER_PERIOD[panel.freq] / 365.25
+    if years >= 1.98:
+        return ()
+    return (f"{years:.1f} years of sales: a yearly season needs two, none is assumed",)
 
 
 def _missing_notes(

@@ -61,7 +61,11 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "stockout_date": Column("date", "Out by", "Day by which the item has run out with the probability named."),
         "expected_short_units": Column("units", "Units short", "Expected unmet demand within the horizon."),
         "revenue_at_risk": Column("money", "Revenue at risk", "Expected units short times the price."),
-        "order_by_date": Column("date", "Order by", "Last review at which an order still keeps the service level."),
+        "order_by_date": Column(
+            "date",
+            "Order by",
+            "Last review at which an order still keeps the service level; empty: too late, or not needed in these days.",
+        ),
         "p_zero": Column("share", "Chance of zero stock", "Probability that stock reaches zero, demand met or not."),
         "already_out": Column("flag", "Out now"),
         "avoidable": Column("flag", "Avoidable", "An order placed now keeps the service level."),

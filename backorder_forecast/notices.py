@@ -122,7 +122,8 @@ def notices_frame(
         "delay": (moved == 1) & ~late & ~now,
         "new_estimate": (first | (moved == -1)) & ~late & ~now,
         "alternative": too_long & has_substitute,
-        "discount": near & ~has_substitute,
+        # Who is asked for consent to a delay is not courted in a second message.
+        "discount": near & ~has_substitute & ~late,
     }
     patience_ends = lines["order_date"] + pd.to_timedelta(lines["wait_cutoff_days"].fillna(0).round(), unit="D")
     deadlines = {

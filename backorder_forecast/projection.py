@@ -136,7 +136,8 @@ def stockout_frame(
     DataFrame
         sku, location, on_hand, on_order, backordered, days_of_cover, p_stockout, p_stockout_7, p_stockout_14,
         p_stockout_30, stockout_date_0.1, stockout_date_0.5, stockout_date_0.9, expected_short_units, revenue_at_risk,
-        order_by_date, p_zero, already_out, avoidable, flag, p_unmet_before_arrival.
+        order_by_date (empty where no date is in time, or, if `avoidable`, where no order is needed on the simulated
+        days), p_zero, already_out, avoidable, flag, p_unmet_before_arrival.
     """
     out_now = ((items["start"] < 0) | ((items["start"] <= 0) & (items["mean_daily"] > 0))).to_numpy(dtype=bool)
     end_days = clock.end_days
@@ -162,11 +163,11 @@ def stockout_frame(
     opens = np.maximum((clock.starts - clock.as_of).days.to_numpy(), 1)
     deadline = np.where(out_now[:, None], 0, _days(stock.first_unmet, opens.astype(np.int64)))
     slack = deadline - lead_days.astype(np.int64)
-    # A path without unmet demand misses nothing, and says nothing of the days after its own last one.
-    walked = end_days[stock.n_periods - 1][:, None] + 1
-    slack = np.where(deadline == NEVER, np.maximum(walked - lead_days, 0), slack)
+    # A path without unmet demand misses nothing, however late the order.
+    slack = np.where(deadline == NEVER, int(NEVER), slack)
     order_by = _order_by_day(slack, items["review_days"].to_numpy(dtype=np.int64), settings.service_level)
-    columns["order_by_date"] = clock.dates(order_by)
+    # Not needed on the simulated days: there is no last date to name, and an order is still in time.
+    columns["order_by_date"] = clock.dates(np.where(order_by > end_days[-1], np.nan, order_by))
     columns["p_zero"] = np.where(items["start"].to_numpy() <= 0, 1.0, (zero_day <= last).mean(axis=1))
     columns["already_out"] = out_now
     columns["avoidable"] = order_by >= 0

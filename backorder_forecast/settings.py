@@ -121,7 +121,7 @@ class Settings:
     warning_probability: float = 0.2
     """The same for warning."""
     watch_probability: float = 0.05
-    """P(unmet demand within the horizon) from which an item is watched."""
+    """The same for watch; an item whose order is due before the next review is watched too."""
 
     # --- backorders and promises
     allocation: str = "fifo"

@@ -15,7 +15,8 @@ import pandas as pd
 
 from backorder_forecast.frames import format_values
 
-RUNS_OUT, ORDER, TELL, TAKE, MONEY, SUPPLY, DATA = (
+WANTED, RUNS_OUT, ORDER, TELL, TAKE, MONEY, SUPPLY, DATA = (
+    "What will be wanted?",
     "What runs out?",
     "What must be ordered?",
     "What to tell those who wait?",
@@ -51,7 +52,8 @@ def summarise(frames: Mapping[str, pd.DataFrame], *, as_of: pd.Timestamp) -> pd.
     {'topic': ['excess stock'], 'figure': [50.0], 'text': ['1 item holds more than it needs']}
     """
     parts: dict[str, Callable[[pd.DataFrame], list[_Row]]] = {
-        "stockouts": _stockout_rows, "reorders": partial(_reorder_rows, as_of=as_of),
+        "forecasts": _forecast_rows,
+        "stockouts": _stockout_rows, "reorders": _reorder_rows,
         "fill_dates": _waiting_rows, "notices": _notice_rows,
         "wait_cutoffs": _cutoff_rows, "cash_flow": partial(_cash_rows, as_of=as_of),
         "excess": _excess_rows, "suppliers": _supplier_rows,
@@ -94,11 +96,17 @@ def figures(summary: pd.DataFrame) -> list[str]:
     return [format_values(str(kind), pd.Series([figure], dtype=np.float64))[0] for kind, figure in pairs]
 
 
+def _forecast_rows(forecasts: pd.DataFrame) -> list[_Row]:
+    wanted = forecasts.groupby(["sku", "location"], observed=True)["mean"].sum()
+    last = f"{forecasts['date'].iloc[-1]:%-d %b %Y}"
+    text = f"expected demand of {_count(int((wanted > 0).sum()), 'item')}, periods up to {last}"
+    return [(WANTED, "units", float(wanted.sum()), "count", text, "plain")]
+
+
 def _stockout_rows(stockouts: pd.DataFrame) -> list[_Row]:
     critical, warning = (stockouts[stockouts["flag"] == flag] for flag in ("critical", "warning"))
     out = int(stockouts["already_out"].astype(bool).sum())
-    urgent = pd.concat([critical, warning])
-    avoidable = int((urgent["avoidable"].astype(bool) & ~urgent["already_out"].astype(bool)).sum())
+    avoidable = int((stockouts["flag"].eq("watch") & stockouts["avoidable"].astype(bool)).sum())
     risk = _worth(
         stockouts["revenue_at_risk"], stockouts["expected_short_units"], "expected unmet demand in the horizon"
     )
@@ -112,16 +120,16 @@ def _stockout_rows(stockouts: pd.DataFrame) -> list[_Row]:
             "still avoidable",
             avoidable,
             "count",
-            "critical or warning, but an order now is in time",
+            "watched items for which an order now is in time",
             "plain",
         ),
         (RUNS_OUT, "revenue at risk", *risk, "plain"),
     ]
 
 
-def _reorder_rows(reorders: pd.DataFrame, *, as_of: pd.Timestamp) -> list[_Row]:
+def _reorder_rows(reorders: pd.DataFrame) -> list[_Row]:
     orders = reorders[reorders["order_quantity"] > 0]
-    due = int((orders["order_by_date"].isna() | (orders["order_by_date"] <= as_of)).sum())
+    due = int(orders["urgency"].isin(["overdue", "today"]).sum())
     text = f"{due:,} of them due now or late already" if due else "none is due today"
     suppliers = _count(int(orders.loc[orders["supplier"].fillna("") != "", "supplier"].nunique()), "supplier")
     return [

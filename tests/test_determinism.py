@@ -4,11 +4,12 @@ and cores, not on anything recorded later."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from shop_fixture import AS_OF, SETTINGS, Frames, assert_same_plan, plan_of, read, shop, shop_plan
+from shop_fixture import AS_OF, N_ITEMS, SETTINGS, Frames, assert_same_plan, plan_of, read, shop, shop_plan
 
 from backorder_forecast.pipeline import make_plan
 from backorder_forecast.tables import Tables
@@ -18,10 +19,27 @@ LATER = AS_OF + pd.Timedelta(days=2)
 
 
 @pytest.mark.parametrize(
-    "options", [{"workers": 2}, {"bucket_size": 1}, {"bucket_size": 7, "workers": 2}, {"workers": 0}]
+    "options", [{"workers": 2}, {"bucket_size": 1}, {"bucket_size": 7, "workers": 2}, {"workers": 0, "bucket_size": 5}]
 )
 def test_buckets_and_cores_change_no_byte(options: dict[str, int]) -> None:
     assert_same_plan(shop_plan(), plan_of(shop(), SETTINGS.replace(**options)))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        {"new_demand_overtakes": True},
+        {"unmet": "lost"},
+        {"allocation": "fair_share"},
+        {"freq": "W-MON"},
+        {"freq": "MS"},
+    ],
+    ids=str,
+)
+def test_nor_under_other_settings(choice: dict[str, Any]) -> None:
+    settings = SETTINGS.replace(**choice)
+    one_bucket, one_each = (plan_of(shop(), settings.replace(bucket_size=n)) for n in (N_ITEMS, 1))
+    assert_same_plan(one_bucket, one_each)
 
 
 def test_the_same_call_gives_the_same_bytes_and_another_seed_does_not() -> None:
@@ -68,17 +86,9 @@ def _purchase_orders(tables: Frames) -> None:
     orders.loc[received, "received_date"] = LATER
     orders.loc[received, "quantity_received"] = orders.loc[received, "quantity_ordered"]
     orders.loc[cancelled, "cancelled_date"] = LATER
-    placed = orders.tail(20).assign(po_id="L1", order_date=LATER, promised_date=LATER, received_date=pd.NaT)
-    placed["quantity_ordered"] = 1e6
+    placed = orders.tail(20).assign(po_id="L1", order_date=LATER, promised_date=LATER, quantity_ordered=1e6)
+    placed["received_date"] = pd.NaT
     tables["purchase_orders"] = pd.concat([orders, placed], ignore_index=True)
-
-
-def _promises(tables: Frames) -> None:
-    orders = tables["purchase_orders"]
-    unpromised = orders["promised_date"].isna()
-    assert unpromised.any()
-    orders.loc[unpromised, "promised_date"] = pd.Timestamp("2024-12-31")
-    orders.loc[unpromised, "promise_recorded_date"] = LATER
 
 
 def _inventory(tables: Frames) -> None:
@@ -112,7 +122,7 @@ def _events(tables: Frames) -> None:
 
 
 PLANT: dict[str, Callable[[Frames], None]] = {
-    "sales": _sales, "purchase_orders": _purchase_orders, "promises": _promises, "inventory": _inventory,
+    "sales": _sales, "purchase_orders": _purchase_orders, "inventory": _inventory,
     "backorders": _backorders, "products": _products, "events": _events,
 }  # fmt: skip
 
@@ -123,6 +133,17 @@ def test_what_was_recorded_later_changes_no_answer(what: str) -> None:
     PLANT[what](tables)
     # The account of the rows read, and the notes on them, do know that these rows are there.
     assert_same_plan(shop_plan(), plan_of(tables), but=["data_quality"])
+
+
+def test_a_promise_recorded_later_is_not_known() -> None:
+    before, after = shop(), shop()
+    for tables in (before, after):
+        orders = tables["purchase_orders"]
+        still_open = orders["received_date"].isna()
+        said = tables is after
+        orders.loc[still_open, "promised_date"] = pd.Timestamp("2024-12-31") if said else pd.NaT
+        orders.loc[still_open, "promise_recorded_date"] = LATER if said else pd.NaT
+    assert_same_plan(plan_of(before), plan_of(after), but=["data_quality"])
 
 
 def test_all_of_it_together_changes_no_answer() -> None:

@@ -73,8 +73,9 @@ def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
     forecast.insert(0, "date", clock.starts[:horizon])
     forecast.insert(1, "mean", demand[0].mean(axis=0))
     panel = fitted.history.panel
-    history = pd.DataFrame({"date": panel.periods, "demand": panel.demand[i], "in_stock": np.abs(panel.exposure[i])})
-    history["in_stock"] = history["in_stock"].where(panel.exposure[i] >= 0, 0.5)
+    in_stock = fitted.history.in_stock[i]
+    shares = np.where(in_stock >= 0, in_stock, 0.5)
+    history = pd.DataFrame({"date": panel.periods, "demand": panel.demand[i], "in_stock": shares})
     orders = world.orders.frame.iloc[int(world.orders.item_start[i]) : int(world.orders.item_start[i + 1])]
     arrival = np.sort(draws.arrival_days.astype(np.float64), axis=1)
     arrival[arrival >= NEVER] = np.nan

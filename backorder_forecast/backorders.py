@@ -185,21 +185,24 @@ def fill_date_frame(
     order_id, sku, location, customer_id, quantity, order_date, status, promised_date, first_date_0.5,
     fill_date_0.1/_0.5/_0.8/_0.9/_0.95, promise_date, p_at_promise, p_by_promised (NaN without a promise),
     p_unfilled (not within the horizon), waited_days, source (the supply that completes it). A quantile that is not
-    reached within the simulated days is NaT, never a far date.
+    reached within the simulated days is NaT, never a far date. The end of `as_of` has passed: what can ship from stock
+    now ships on the day after, and a promise for `as_of` or before is broken where its line is still open.
     """
     head = ["order_id", "sku", "location", "customer_id", "quantity", "order_date", "status", "promised_date"]
     frame = lines[head].reset_index(drop=True)
-    ranked = np.sort(complete_day, axis=1)
-    frame["first_date_0.5"] = _dates(quantile_days(np.sort(first_day, axis=1), 0.5), as_of)
+    # Day 0 keeps the meaning of stock now for the source below.
+    shipped = np.maximum(complete_day, 1)
+    ranked = np.sort(shipped, axis=1)
+    frame["first_date_0.5"] = _dates(quantile_days(np.sort(np.maximum(first_day, 1), axis=1), 0.5), as_of)
     for level in FILL_LEVELS:
         frame[f"fill_date_{level}"] = _dates(quantile_days(ranked, level), as_of)
     promise = promise_days(ranked, as_of=as_of, level=settings.promise_level, business_days=settings.business_days)
     frame["promise_date"] = _dates(promise, as_of)
-    frame["p_at_promise"] = np.where(promise < NEVER, _share_by(complete_day, promise), np.nan)
+    frame["p_at_promise"] = np.where(promise < NEVER, _share_by(shipped, promise), np.nan)
     promised = (frame["promised_date"] - as_of).dt.days.to_numpy(np.float64)
-    by_promised = _share_by(complete_day, np.where(np.isnan(promised), -1, promised))
+    by_promised = _share_by(shipped, np.where(np.isnan(promised), -1, promised))
     frame["p_by_promised"] = np.where(np.isnan(promised), np.nan, by_promised)
-    frame["p_unfilled"] = 1.0 - _share_by(complete_day, np.full(len(frame), settings.horizon_days))
+    frame["p_unfilled"] = 1.0 - _share_by(shipped, np.full(len(frame), settings.horizon_days))
     frame["waited_days"] = lines["waited_days"].to_numpy()
     counts = _source_counts(line_start, order_start, complete_day, arrival_days, next_order_days)
     frame["source"] = _source_text(counts, orders, complete_day.shape[1])

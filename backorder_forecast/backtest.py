@@ -45,12 +45,15 @@ class Backtest:
     Attributes
     ----------
     scores
-        origin, stage (forecast, flag, promise), score, value, rival, rival_value, n.
+        origin, stage (forecast, flag, promise), score, value, rival, rival_value, n. The event of the flag scores is
+        zero stock at some time in the window, held against `p_zero`: stock records show zero stock, whereas unmet
+        demand (`p_stockout`) leaves no trace where an unserved customer goes away.
     forecasts
         origin, sku, location, actual (units over the window), in_stock, mean, average (of the last quarter), one column
         per quantile level.
     flags
-        origin, sku, location, p_stockout, days_of_cover, ran_out; items in stock at the origin.
+        origin, sku, location, p_zero, p_stockout, days_of_cover, ran_out (stock was zero in the window); items in
+        stock at the origin.
     promises
         origin, order_id, sku, location, promise_date, p_at_promise, filled_date, kept (empty where not yet known).
     """
@@ -139,8 +142,8 @@ def _replay(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     known = tables.as_known(origin)
     fitted = fit_world(known, settings, lap=_nobody)
-    bounds = bucket_bounds(len(fitted.world.facts), settings.bucket_size)
-    run = partial(simulate, fitted.world, stock_known=known.has("inventory"))
+    bounds = bucket_bounds(len(fitted.world.facts), fitted.world.bucket_items)
+    run = partial(simulate, fitted.world, stock_known=bool(fitted.world.facts["stock_known"].any()))
     frames = assemble(fitted, map_buckets(run, bounds, workers=settings.workers))
     happened = read_history(tables, settings, freq=fitted.history.panel.freq).panel
     ahead = (happened.periods > origin) & (happened.periods <= origin + pd.Timedelta(days=window_days))
@@ -178,12 +181,12 @@ def _forecasts(world: World, happened: DemandPanel, ahead: NDArray[np.bool_], or
 def _flags(
     stockouts: pd.DataFrame, happened: DemandPanel, ahead: NDArray[np.bool_], origin: pd.Timestamp
 ) -> pd.DataFrame:
-    """Probability of running out in the window and whether the item did, for items in stock at the origin."""
+    """Probability of zero stock in the window and whether it came to that, for items in stock at the origin."""
     ran_out = np.asarray((happened.exposure[:, ahead] < 0.999).any(axis=1))
     truth = happened.items[["sku", "location"]].astype("str").assign(ran_out=ran_out)
     cover = stockouts["days_of_cover"].fillna(np.inf)
     frame = stockouts.assign(days_of_cover=cover).astype({"sku": "str", "location": "str"})
-    frame = frame.loc[~frame["already_out"], ["sku", "location", "p_stockout", "days_of_cover"]]
+    frame = frame.loc[~frame["already_out"], ["sku", "location", "p_zero", "p_stockout", "days_of_cover"]]
     frame = frame.merge(truth, on=["sku", "location"])
     frame.insert(0, "origin", origin)
     return frame
@@ -228,12 +231,13 @@ def _scores(forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame
     for origin, part in flags.groupby("origin"):
         outcome = part["ran_out"].to_numpy(dtype=np.float64)
         rate = np.full(len(part), outcome.mean())
-        p = part["p_stockout"].to_numpy()
-        add(origin, "flag", "brier", float(brier(p, outcome)), "base rate", float(brier(rate, outcome)), len(part))
+        p = part["p_zero"].to_numpy()
+        ours, rival = float(brier(p, outcome)), float(brier(rate, outcome))
+        add(origin, "flag", "zero_stock_brier", ours, "base rate", rival, len(part))
         if 0 < outcome.sum() < len(outcome):
             cover = -part["days_of_cover"].clip(upper=1e6).to_numpy()
             ours, rival = average_precision(p, outcome), average_precision(cover, outcome)
-            add(origin, "flag", "average_precision", float(ours), "days of cover", float(rival), len(part))
+            add(origin, "flag", "zero_stock_average_precision", float(ours), "days of cover", float(rival), len(part))
     for origin, part in promises[promises["kept"].notna()].groupby("origin"):
         stated = float(part["p_at_promise"].mean())
         add(origin, "promise", "kept_share", float(part["kept"].mean()), "stated", stated, len(part))

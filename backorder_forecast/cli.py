@@ -2,7 +2,7 @@
 
 Results go to standard output, progress and complaints to standard error; with `--json`, standard output holds exactly
 one JSON object. Exit codes: 0 fine, 1 findings at or above the level asked for with `--fail-on`, 2 input or settings
-that cannot be used (every problem is listed).
+that cannot be used (every problem is listed), or a question of `--fail-on` that the tables cannot answer.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 FINDINGS, UNUSABLE = 1, 2
 _EXCEL_ROWS = 100_000
 _SAMPLES = Path("data/samples")
+_BETTER = {
+    "pinball": "lower", "wape": "lower", "share_in_80_interval": "near the nominal", "brier": "lower",
+    "average_precision": "higher", "kept_share": "near the stated",
+}  # fmt: skip
+_NO_STOCKOUTS = "--fail-on cannot be answered: no stockouts were computed, which takes an inventory table with on_hand"
 
 app = typer.Typer(
     name="backorder-forecast", add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
@@ -65,6 +70,15 @@ Freq = Annotated[str | None, typer.Option(help="Demand period: auto, D, W-MON ..
 Seed = Annotated[int | None, typer.Option(help="Seed of the sample paths.")]
 Out = Annotated[Path, typer.Option(help="Folder for the results.")]
 Fail = Annotated[FailOn | None, typer.Option(help="Exit with 1 if an item has this flag or a more urgent one.")]
+
+
+@app.callback()
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda asked: _version(asked), help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of the command as a whole; the version is shown by its callback."""
 
 
 @app.command()
@@ -140,7 +154,10 @@ def backtest(
         if as_json:
             _print_json({"ok": True, "scores": _records(done.scores)})
         elif not quiet:
-            _print_frame(done.summary(), "Mean over the origins")
+            scores = done.summary()
+            better = scores["score"].map(_BETTER).fillna("").astype("str")
+            columns = [*scores.columns[:3], "better", *scores.columns[3:]]
+            _print_frame(scores.assign(better=better)[columns], "Mean over the origins")
 
 
 @app.command()
@@ -161,12 +178,21 @@ def demo(out: Out = Path("report"), seed: Seed = None, as_json: AsJson = False, 
 def sample(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to write to.")],
     seed: Annotated[int, typer.Option(help="Seed; the same seed gives the same bytes.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Write into a folder that holds files already.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write made-up sample tables."""
+    """Write made-up sample tables.
+
+    The folder must be new or empty, because tables of the same names would be replaced.
+    """
     from backorder_forecast.synthetic import write_samples
 
     with _problems_told(as_json):
+        if not force and folder.exists() and any(folder.iterdir()):
+            raise BackorderForecastError(
+                f"{folder} is not empty; sample tables would replace files of the same names (sales.csv, ...). "
+                "Name a new folder, or say --force to replace them."
+            )
         files = sorted(str(file) for file in write_samples(folder, seed=seed).iterdir() if file.is_file())
         if as_json:
             _print_json({"ok": True, "files": files})
@@ -177,6 +203,14 @@ def sample(
 def main() -> None:
     """Entry point of the command `backorder-forecast`."""
     app()
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from backorder_forecast import __version__
+
+        typer.echo(f"backorder-forecast {__version__}")
+        raise typer.Exit
 
 
 def _report(
@@ -208,21 +242,27 @@ def _report(
         typer.echo("\nWritten\n" + "\n".join(f"  {file}" for file in files))
         if excel and not _has_excel():
             typer.echo("  (no workbook: it needs pip install 'backorder_forecast[excel]')")
+    if found is None:
+        if not as_json:
+            typer.echo(_NO_STOCKOUTS, err=True)
+        raise typer.Exit(UNUSABLE)
     if found:
         if talks:
             typer.echo(f"{found:,} items are flagged {fail_on} or more urgent", err=True)
         raise typer.Exit(FINDINGS)
 
 
-def _plan_json(plan: Plan, files: list[Path], found: int) -> dict[str, Any]:
+def _plan_json(plan: Plan, files: list[Path], found: int | None) -> dict[str, Any]:
     from backorder_forecast.frames import FLAGS
 
     flags = plan.stockouts["flag"].value_counts()
     return {
-        "ok": True,
+        "ok": found is not None,
+        **({"error": _NO_STOCKOUTS} if found is None else {}),
         "as_of": f"{plan.as_of:%Y-%m-%d}",
         "freq": plan.freq,
-        "flags": {flag: int(flags.get(flag, 0)) for flag in FLAGS},
+        # Unknown is not none.
+        "flags": {flag: int(flags.get(flag, 0)) if len(plan.stockouts) else None for flag in FLAGS},
         "findings": found,
         "summary": _records(plan.summary()),
         "rows": {name: len(frame) for name, frame in plan.frames.items()},
@@ -232,11 +272,14 @@ def _plan_json(plan: Plan, files: list[Path], found: int) -> dict[str, Any]:
     }
 
 
-def _findings(plan: Plan, fail_on: FailOn | None) -> int:
+def _findings(plan: Plan, fail_on: FailOn | None) -> int | None:
+    """Items at or above the level asked for; None where the plan does not know."""
     from backorder_forecast.frames import FLAGS
 
     if fail_on is None:
         return 0
+    if not len(plan.stockouts):
+        return None
     return int(plan.stockouts["flag"].isin(FLAGS[: FLAGS.index(fail_on) + 1]).sum())
 
 
@@ -320,7 +363,8 @@ def _print_frame(frame: pd.DataFrame, title: str) -> None:
     for column in frame.columns:
         kind = column_kind(column, frame[column])
         table.add_column(heading(column), justify="left" if kind in ("text", "category", "date") else "right")
-        cells.append(format_values(kind, frame[column]))
+        measured = kind == "number" and frame[column].dtype.kind == "f"
+        cells.append([f"{v:.4g}" for v in frame[column]] if measured else format_values(kind, frame[column]))
     for row in zip(*cells, strict=True):
         table.add_row(*row)
     console = Console(file=sys.stdout, markup=False, highlight=False)

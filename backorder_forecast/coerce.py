@@ -248,6 +248,13 @@ def _parsed(
             parsed[name] = parse_flags(cells)
         else:
             parsed[name] = parse_dates(cells, date_format=date_formats.get(name, ""))
+    marks = {p.decimal for p in parsed.values()} & {".", ","}
+    if len(marks) == 1:
+        # One export writes all its numbers one way.
+        mark = marks.pop()
+        for name, p in parsed.items():
+            if p.decimal == "?":
+                parsed[name] = parse_numbers(raw.columns[matches.field_of[name]], decimal=mark)
     orders = {p.order for p in parsed.values() if p.order}
     if len(orders) == 1:
         # One export writes all its dates one way.

@@ -7,28 +7,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.lines import open_lines
+
 if TYPE_CHECKING:
     from backorder_forecast.result import Plan
 
 FLAG_RANK = {"ok": 0, "watch": 1, "warning": 2, "critical": 3}
+KEYS = ["order_id", "sku", "location"]
 COLUMNS = ("kind", "sku", "location", "order_id", "before", "after", "text")
 
 
-def compare_plans(previous: Plan, plan: Plan) -> pd.DataFrame:
+def compare_plans(previous: Plan, plan: Plan, *, closed: pd.DataFrame | None = None) -> pd.DataFrame:
     """What changed from one plan to the next.
 
     Parameters
     ----------
     previous, plan
         Two plans of the same shop, the earlier first; saved ones are read with `Plan.from_folder`.
+    closed
+        The backorders table from which `plan` was made (`tables.backorders`): it tells what became of the lines that
+        have left the list. Needs order_id, sku, order_date, quantity and filled_date or cancelled_date; location and
+        quantity_filled where the shop has them.
 
     Returns
     -------
     DataFrame
-        kind (new_risk, worse_risk, better_risk, promise_moved, promise_due_kept, promise_due_broken, closed), sku,
-        location, order_id, before, after, text; risks first, then lines.
+        kind, sku, location, order_id, before, after, text; risks first, then lines. Kinds: new_risk, worse_risk,
+        better_risk; promise_moved; promise_kept (filled by the promise), promise_broken (filled later, or due and still
+        open), cancelled, and closed where a line is no longer open and nothing tells whether its promise was kept.
+
+    Raises
+    ------
+    InvalidSettings
+        If `closed` lacks a needed column.
     """
-    frames = [_risks(previous.stockouts, plan.stockouts), _lines(previous, plan)]
+    frames = [_risks(previous.stockouts, plan.stockouts), _lines(previous, plan, closed)]
     changes = pd.concat(frames, ignore_index=True)
     return changes[list(COLUMNS)]
 
@@ -47,24 +61,49 @@ def _risks(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     return _ordered(rows[rows["kind"] != ""])
 
 
-def _lines(previous: Plan, plan: Plan) -> pd.DataFrame:
-    keys = ["order_id", "sku", "location"]
-    before = previous.fill_dates[[*keys, "promise_date"]]
-    after = plan.fill_dates[[*keys, "promise_date"]]
-    both = before.merge(after, on=keys, how="left", suffixes=("_before", "_after"), indicator=True)
+def _lines(previous: Plan, plan: Plan, closed: pd.DataFrame | None) -> pd.DataFrame:
+    text = dict.fromkeys(KEYS, "str")
+    before = previous.fill_dates[[*KEYS, "promise_date"]].astype(text)
+    after = plan.fill_dates[[*KEYS, "promise_date"]].astype(text)
+    both = before.merge(after, on=KEYS, how="left", suffixes=("_before", "_after"), indicator=True)
+    both = both.merge(_outcomes(before, closed, plan.as_of), on=KEYS, how="left")
     old, new = both["promise_date_before"], both["promise_date_after"]
     still_open = both["_merge"] == "both"
     due = old <= plan.as_of
     moved = still_open & ~due & ((old != new) & ~(old.isna() & new.isna()))
-    # A line that has left the list was filled or cancelled; a due line still on it has waited beyond its promise.
+    outcome = both["outcome"].where(~still_open).astype("str").fillna("")
+    filled = (outcome == "filled") & both["closed_date"].notna() & old.notna()
+    # A due line still on the list has waited beyond its promise; of one that has left it only its outcome tells.
     kind = np.select(
-        [due & still_open, due & ~still_open, ~still_open, moved],
-        ["promise_due_broken", "promise_due_kept", "closed", "promise_moved"],
+        [
+            (due & still_open) | (filled & (both["closed_date"] > old)),
+            filled,
+            outcome.isin(["cancelled", "refunded"]),
+            ~still_open,
+            moved,
+        ],
+        ["promise_broken", "promise_kept", "cancelled", "closed", "promise_moved"],
         "",
     )
-    rows = both[keys].assign(kind=kind, before=_day(old), after=np.where(still_open, _day(new), "closed"))
+    what = outcome.where(outcome != "", "no longer open, outcome not known")
+    ended = what.where(both["closed_date"].isna(), what + " " + _day(both["closed_date"]))
+    rows = both[KEYS].assign(kind=kind, before=_day(old), after=_day(new).where(still_open, ended))
     rows["text"] = "promise " + rows["before"] + " -> " + rows["after"].astype("str")
     return _ordered(rows[rows["kind"] != ""])
+
+
+def _outcomes(lines: pd.DataFrame, closed: pd.DataFrame | None, as_of: pd.Timestamp) -> pd.DataFrame:
+    """What became of the lines: order_id, sku, location, closed_date, outcome; as known at `as_of`."""
+    columns = [*KEYS, "closed_date", "outcome"]
+    if closed is None:
+        empty = {c: pd.Series(dtype="datetime64[s]" if c == "closed_date" else "str") for c in columns}
+        return pd.DataFrame(empty)
+    lacking = [c for c in ("order_id", "sku", "order_date", "quantity") if c not in closed]
+    if lacking:
+        raise InvalidSettings(f"closed is a backorders table and lacks {', '.join(lacking)}; give tables.backorders")
+    items = lines[["sku", "location"]].drop_duplicates(ignore_index=True)
+    found = open_lines(closed, items, as_of=as_of).closed
+    return found[columns].astype(dict.fromkeys([*KEYS, "outcome"], "str"))
 
 
 def _day(dates: pd.Series) -> pd.Series:

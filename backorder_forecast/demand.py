@@ -77,12 +77,12 @@ class DemandModel:
     def factors(self, clock: Clock, rows: slice) -> NDArray[np.float64]:
         """Seasonal index times the share of each period on sale, shape (n_rows, n_periods)."""
         group = self.season.item_group[rows]
-        factors = self.season.factors(clock.starts)[group] * clock.fraction
-        for bound, late in ((self.starts[rows], False), (self.ends[rows], True)):
-            known = ~np.asarray(bound.isna())
-            if known.any():
-                share = _share_on_sale(bound[known], clock, last_day=late)
-                factors[known] *= share
+        season = self.season.factors(clock.starts)[group]
+        factors = season * clock.fraction
+        starts, ends = self.starts[rows], self.ends[rows]
+        bounded = ~np.asarray(starts.isna() & ends.isna())
+        if bounded.any():
+            factors[bounded] = season[bounded] * _share_on_sale(starts[bounded], ends[bounded], clock)
         return factors
 
     def paths(self, clock: Clock, *, n_paths: int, seed: int, bucket_size: int = 128) -> SamplePaths:
@@ -189,6 +189,7 @@ def fit_demand(panel: DemandPanel, settings: Settings) -> DemandModel:
     alpha, _ = choose_alpha(
         _rows(panel, sample), factors, season.item_group[sample], first[sample],
         alphas=settings.alphas, min_in_stock=settings.min_in_stock, init_periods=init,
+        default=0.03 if panel.freq == "D" else 0.1,
     )  # fmt: skip
     states = scan_levels(
         panel, factors, season.item_group, first, alpha=alpha, min_in_stock=settings.min_in_stock, init_periods=init,
@@ -200,13 +201,12 @@ def fit_demand(panel: DemandPanel, settings: Settings) -> DemandModel:
     level_variance = variance * alpha / 2
     within = variance - level_variance
     thin = (states.n_used[:, 0] < settings.init_periods) | (states.n_nonzero[:, 0] < 1)
-    level, level_variance, within = _from_group(
-        states, season, thin & (first < panel.n_periods), level, level_variance, within
-    )
-    dead = first >= panel.n_periods
+    starts, ends = _on_sale(items)
+    # Never sold and no launch stated: nothing says that it ever will be.
+    dead = (first >= panel.n_periods) & np.asarray(starts.isna())
+    level, level_variance, within = _from_group(states, season, thin & ~dead, level, level_variance, within)
     for values in (level, level_variance, within):
         values[dead] = 0.0
-    starts, ends = _on_sale(items)
     about = _about(panel, states, level, alpha, thin, dead, ends)
     return DemandModel(items, level, level_variance, within, zero, season, starts, ends, about)
 
@@ -247,14 +247,17 @@ def _on_sale(items: pd.DataFrame) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     return pd.DatetimeIndex(launched), pd.DatetimeIndex(ended)
 
 
-def _share_on_sale(bound: pd.DatetimeIndex, clock: Clock, *, last_day: bool) -> NDArray[np.float64]:
-    """Share of each period at or after a first day, or at or before a last day."""
-    edge = bound.to_numpy().astype("datetime64[D]")[:, None]
-    opens = clock.starts.to_numpy().astype("datetime64[D]")[None, :]
-    closes = clock.ends.to_numpy().astype("datetime64[D]")[None, :]
-    length = (closes - opens).astype(np.float64) + 1.0
-    on_sale = (edge - opens if last_day else closes - edge).astype(np.float64) + 1.0
-    return np.asarray(np.clip(on_sale / length, 0.0, 1.0))
+def _share_on_sale(first: pd.DatetimeIndex, last: pd.DatetimeIndex, clock: Clock) -> NDArray[np.float64]:
+    """Share of each period's days that lie ahead and between an item's first and last day on sale (NaT: open)."""
+    far_back, far_ahead = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")
+    begins = first.to_numpy().astype("datetime64[D]")[:, None]
+    closes = last.to_numpy().astype("datetime64[D]")[:, None]
+    begins, closes = np.where(np.isnat(begins), far_back, begins), np.where(np.isnat(closes), far_ahead, closes)
+    opens = clock.starts.to_numpy().astype("datetime64[D]")
+    ends = clock.ends.to_numpy().astype("datetime64[D]")
+    tomorrow = clock.as_of.to_datetime64().astype("datetime64[D]") + np.timedelta64(1, "D")
+    days = (np.minimum(ends, closes) - np.maximum(np.maximum(opens, tomorrow), begins)).astype(np.float64) + 1.0
+    return np.asarray(np.clip(days, 0.0, None) / ((ends - opens).astype(np.float64) + 1.0))
 
 
 def _selection_rows(panel: DemandPanel, n: int) -> NDArray[np.int64]:
@@ -306,12 +309,13 @@ def _from_group(
         spread = float(level[peers].var()) if int(peers.sum()) > 1 else mean**2
         shape = float(np.clip(mean**2 / max(spread, 1e-12), 0.2, 5.0))
         rate = shape / max(mean, 1e-9)
-        a = shape + states.units[rows, 0]
-        b = rate + states.exposure[rows, 0]
+        ratio = max(float(np.median(within[peers] / level[peers])) if peers.any() else 1.0, 1.0)
+        # Lumpy counts say as much as that many fewer single ones.
+        a = shape + states.units[rows, 0] / ratio
+        b = rate + states.exposure[rows, 0] / ratio
         level[rows] = a / b
         level_variance[rows] = a / b**2
-        ratio = float(np.median(within[peers] / level[peers])) if peers.any() else 1.0
-        within[rows] = level[rows] * max(ratio, 1.0)
+        within[rows] = level[rows] * ratio
     return level, level_variance, within
 
 

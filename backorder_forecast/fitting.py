@@ -6,7 +6,7 @@ What a missing table would have fed is switched off and said in a sentence; noth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +17,13 @@ from backorder_forecast.clock import DAYS_PER_PERIOD, Clock, check_freq, infer_f
 from backorder_forecast.cutoffs import fit_cutoffs
 from backorder_forecast.demand import DemandModel, earlier_level, fit_demand
 from backorder_forecast.facts import StockHistory, item_facts, stock_history, with_start_level
+from backorder_forecast.hidden import visible_exposure, waiting_shares
 from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
 from backorder_forecast.lines import BackorderLines, open_lines
 from backorder_forecast.netting import DemandRecords, net_demand
-from backorder_forecast.panel import DemandPanel, build_panel
+from backorder_forecast.panel import DemandPanel, build_panel, daily_matrix, exposure_periods, item_codes
 from backorder_forecast.patience import fit_patience
+from backorder_forecast.projection import join_share
 from backorder_forecast.queues import purchase_weights, queue_needs
 from backorder_forecast.receipts import OpenLines, open_order_lines
 from backorder_forecast.settings import Settings
@@ -34,12 +36,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """What the tables say of the past: items, demand records, stock, panel."""
+    """What the tables say of the past: items, demand records, stock, panel.
+
+    The exposure of `panel` counts demand that backorders record while out of stock; `in_stock` has the same codes, but
+    does not.
+    """
 
     items: pd.DataFrame
     records: DemandRecords
     stock: StockHistory
     panel: DemandPanel
+    in_stock: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +73,42 @@ def read_history(tables: Tables, settings: Settings, *, freq: str | None = None)
     step = freq if freq == recorded else "D"
     stock = stock_history(tables, items, period_start(pd.DatetimeIndex([first]), freq)[0], freq=step)
     panel = build_panel(
-        demand, items, freq=freq, as_of=tables.as_of, exposure_days=stock.exposure, first_day=stock.first_day,
-        exposure_freq=stock.freq,
+        demand, _with_first_sale(items, demand, tables.as_of, freq), freq=freq, as_of=tables.as_of,
+        exposure_days=stock.exposure, first_day=stock.first_day, exposure_freq=stock.freq,
     )  # fmt: skip
-    return History(items, records, stock, panel)
+    in_stock = panel.exposure
+    if stock.exposure is not None:
+        visible = _visible(tables, items, demand, stock, settings)
+        exposure = exposure_periods(visible, stock.first_day, panel.periods, freq, stock.freq)
+        panel = replace(panel, exposure=exposure)
+    return History(items, records, stock, panel, in_stock)
+
+
+def _visible(
+    tables: Tables, items: pd.DataFrame, demand: pd.DataFrame, stock: StockHistory, settings: Settings
+) -> NDArray[np.float64]:
+    """Daily exposure of recorded demand: stock-outs hide only what backorders do not show."""
+    exposure = stock.exposure
+    if exposure is None or settings.sales_are == "orders":
+        # Orders are recorded whether they can be shipped or not.
+        return np.ones((len(items), 1 if exposure is None else exposure.shape[1]))
+    if not tables.has("backorders"):
+        return exposure
+    days = pd.date_range(stock.first_day, periods=exposure.shape[1], freq=stock.freq)
+    recorded = daily_matrix(demand, items, days, freq=stock.freq).astype(np.float64)
+    types = items["product_type"].astype("str").fillna("")
+    share = waiting_shares(exposure, recorded, types, join_share(settings, types))
+    return visible_exposure(exposure, share)
+
+
+def _with_first_sale(items: pd.DataFrame, demand: pd.DataFrame, as_of: pd.Timestamp, freq: str) -> pd.DataFrame:
+    """Items with the launch filled in where the first sale lies in the running period, which is not complete yet."""
+    running = period_start(pd.DatetimeIndex([as_of + pd.Timedelta(days=1)]), freq)[0]
+    code = item_codes(demand, items)
+    known = demand[code >= 0].assign(code=code[code >= 0])
+    first = known.groupby("code")["date"].min().reindex(range(len(items)))
+    begins = first.where(first >= running)
+    return items.assign(launched=pd.to_datetime(items["launched"]).fillna(begins.set_axis(items.index)))
 
 
 def fit_world(
@@ -88,12 +127,13 @@ def fit_world(
     orders_later, items_later = np.zeros(len(orders.frame), dtype=np.int64), np.zeros(len(facts), dtype=np.int64)
     if scenario is not None:
         scenario.check_suppliers([*facts["supplier"], *tables.purchase_orders["supplier"].dropna().unique()])
-        facts = with_start_level(facts.assign(on_hand=scenario.stock(facts)), settings)
+        on_hand = scenario.stock(facts)
+        facts = with_start_level(facts.assign(on_hand=on_hand, stock_known=~np.isnan(on_hand)), settings)
         model = model.scaled(scenario.demand_factors(facts))
         orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier"]])
-    protected = protected_days(lead, rows, facts)
+    protected = protected_days(lead, rows, facts) + np.maximum(items_later, 0)
     clock = _clock(tables.as_of, history.panel.freq, protected, settings)
     _add_means(facts, model, clock, settings)
     patience = fit_patience(lines.closed, lines.frame, facts, settings=settings)
@@ -162,7 +202,7 @@ def _stated(tables: Tables) -> pd.DataFrame:
 
 def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], settings: Settings) -> Clock:
     longest = float(protected.max()) if len(protected) else 0.0
-    days = int(min(max(longest, settings.horizon_days), settings.max_path_days))
+    days = int(max(min(longest, settings.max_path_days), settings.horizon_days))
     # One more period than needed, so that a horizon never ends inside the last one.
     return Clock.ahead(as_of, freq, days + int(DAYS_PER_PERIOD[freq]))
 

@@ -210,7 +210,7 @@ def _open_parquet(path: Path, name: str) -> SourceTable:
                 columns[column], n_rows = _to_series(part.column(0), kind), part.num_rows
         except (pa.ArrowException, OSError) as error:
             raise UnreadableFile("the Parquet file is damaged", str(error)[:120], "export it again") from error
-        return RawColumns(columns, n_rows, None, no_broken_rows(), "", True)
+        return RawColumns(columns, n_rows, None, no_broken_rows(), "", False)
 
     return SourceTable(name, path.name, "Parquet", tuple(schema.names), load)
 
@@ -231,7 +231,7 @@ def _open_frame(frame: Any, name: str) -> SourceTable:
 
         def load(kinds: Mapping[str, str]) -> RawColumns:
             columns = {c: frame.iloc[:, header.index(c)].reset_index(drop=True) for c in kinds}
-            return RawColumns(columns, len(frame), None, no_broken_rows(), "", True)
+            return RawColumns(columns, len(frame), None, no_broken_rows(), "", False)
 
         return SourceTable(name, "frame", "pandas frame", header, load)
     table = _arrow_of(frame)
@@ -261,7 +261,7 @@ def _arrow_of(frame: Any) -> Any:
 
 def _from_arrow(table: Any, kinds: Mapping[str, str]) -> RawColumns:
     columns = {name: _to_series(table.column(name), kind) for name, kind in kinds.items()}
-    return RawColumns(columns, table.num_rows, None, no_broken_rows(), "", True)
+    return RawColumns(columns, table.num_rows, None, no_broken_rows(), "", False)
 
 
 def _to_series(column: Any, kind: str) -> pd.Series:
@@ -323,7 +323,7 @@ def _open_excel(path: Path, name: str, sheet: str) -> SourceTable:
 
     def load(kinds: Mapping[str, str]) -> RawColumns:
         columns = {c: _cell_column(cells[c], kind) for c, kind in kinds.items()}
-        return RawColumns(columns, len(numbers), numbers, no_broken_rows(), "", True)
+        return RawColumns(columns, len(numbers), numbers, no_broken_rows(), "", False)
 
     return SourceTable(name, f"{path.name}, sheet {sheet}", "Excel", header, load)
 

@@ -4,6 +4,10 @@ Every recorded fact has a day: a sale its date, a receipt its received_date, a p
 without one belongs to the export. It is taken as known when the export is read (`undated=True`) and as unknown when a
 past day is replayed (`undated=False`): the supplier's confirmed date, fills without a date, the end of a product. A
 confirmed date of an order that was touched later is never known, and a plan of the future (a promotion, a launch) is.
+
+A backorder line has one row per shipment or revision. A row that was written later than `as_of` goes as a whole where
+another row tells what was known of the line; where it is the only one, what it says of later days is emptied. A row
+whose promise was recorded in time and stands on no other row stays for that promise.
 """
 
 from __future__ import annotations
@@ -18,6 +22,9 @@ from backorder_forecast.schema import UNPLANNED_EVENTS
 
 ROW_DATES = {"sales": "date", "purchase_orders": "order_date", "inventory": "date", "backorders": "order_date"}
 """The day on which a row of each table came into being."""
+LINE = ("order_id", "sku", "location")
+RECORDED = ("promise_recorded_date", "filled_date", "cancelled_date")
+"""The dates on which a row of a backorder line may have been written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +36,16 @@ class Known:
     frame
         The rows that existed, with later facts removed.
     later
-        Which rows of the input did not exist yet; `column` is the date that says so.
+        Which rows of the input did not exist yet.
+    asides
+        The same rows by the date that says so: (column, which rows of the input).
     opened
         (what was undone, which rows of `frame`) for later facts on rows that stay.
     """
 
     frame: pd.DataFrame
     later: NDArray[np.bool_]
-    column: str
+    asides: list[tuple[str, NDArray[np.bool_]]]
     opened: list[tuple[str, NDArray[np.bool_]]]
 
 
@@ -59,12 +68,46 @@ def known_at(name: str, frame: pd.DataFrame, as_of: pd.Timestamp, *, undated: bo
         later = (frame[column] > as_of).to_numpy() if column else np.zeros(len(frame), dtype=bool)
     if name == "purchase_orders":
         later = later | (frame["order_date"].isna() & (frame["received_date"] > as_of)).to_numpy()
+    asides = [(column, later)] if later.any() else []
+    if name == "backorders":
+        for written, rows in _written_later(frame, later, as_of):
+            asides.append((written, rows))
+            later = later | rows
     kept = frame[~later] if later.any() else frame
     steps = {"purchase_orders": _orders, "backorders": _backorders, "products": _products, "events": _events}
     if name not in steps or kept.empty:
-        return Known(kept, later, column, [])
+        return Known(kept, later, asides, [])
     opened: list[tuple[str, NDArray[np.bool_]]] = []
-    return Known(steps[name](kept.copy(), as_of, undated, opened), later, column, opened)
+    return Known(steps[name](kept.copy(), as_of, undated, opened), later, asides, opened)
+
+
+def _written_later(
+    frame: pd.DataFrame, unborn: NDArray[np.bool_], day: pd.Timestamp
+) -> list[tuple[str, NDArray[np.bool_]]]:
+    """Rows of backorder lines that were written after `day` and are not needed, by the date that says so."""
+    after = frame[list(RECORDED)] > day
+    late = after.any(axis=1).to_numpy() & ~unborn
+    if not late.any():
+        return []
+    rows = frame[[*RECORDED, "quantity", "promised_date", "quantity_filled"]].reset_index(drop=True)
+    rows["line"] = frame.groupby(list(LINE), dropna=False, sort=False).ngroup().to_numpy()
+    rows["first"] = frame[list(RECORDED)].where(after).min(axis=1).to_numpy()
+    rows["late"], rows["in_time"] = late, rows["promise_recorded_date"] <= day
+    # What was known comes first; of later rows the earliest speaks for the line, whatever the order of rows.
+    keys = ["late", "first", "quantity", "promised_date", "quantity_filled"]
+    rows = rows[~unborn].sort_values(keys, kind="stable")
+    repeated = rows.duplicated(["line", "promise_recorded_date"])
+    told = rows["line"].isin(rows.loc[~rows["late"] | rows["in_time"], "line"])
+    other = np.where(rows["in_time"], repeated, told | rows.duplicated("line"))
+    gone = np.zeros(len(frame), dtype=bool)
+    gone[rows.index[rows["late"] & other]] = True
+    found = []
+    for column in RECORDED:
+        here = gone & after[column].to_numpy()
+        if here.any():
+            found.append((column, here))
+            gone &= ~here
+    return found
 
 
 def _orders(
@@ -90,8 +133,12 @@ def _backorders(
     frame: pd.DataFrame, day: pd.Timestamp, undated: bool, opened: list[tuple[str, NDArray[np.bool_]]]
 ) -> pd.DataFrame:
     filled, cancelled = frame["filled_date"] > day, frame["cancelled_date"] > day
-    later = filled | cancelled
+    promised = frame["promise_recorded_date"] > day
+    later = filled | cancelled | promised
     _undo(frame, later, ["refunded_amount", "substituted_by"], "", opened)
+    # Money stands on the row that was written last; a promise in time says that this one stood there already.
+    unpaid = later & ~(frame["promise_recorded_date"] <= day)
+    _undo(frame, unpaid, ["prepaid_amount"], "", opened)
     frame.loc[filled, "quantity_filled"] = 0.0
     _undo(frame, filled, ["filled_date"], "filled after as_of: the quantity is still waiting", opened)
     _undo(frame, cancelled, ["cancelled_date"], "cancelled after as_of: the line is still open", opened)
@@ -101,7 +148,6 @@ def _backorders(
         _undo(frame, nameless, [], "filled without a date: unknown at this day", opened)
         given_back = (frame["refunded_amount"] > 0) & frame["cancelled_date"].isna() & frame["filled_date"].isna()
         _undo(frame, given_back, ["refunded_amount"], "refunded without a date: unknown at this day", opened)
-    promised = frame["promise_recorded_date"] > day
     columns = ["promised_date", "promise_recorded_date"]
     _undo(frame, promised, columns, "promise recorded after as_of: not used", opened)
     return frame

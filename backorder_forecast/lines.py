@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.known import known_at
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -37,6 +39,7 @@ RULES: dict[str, tuple[str, str, bool]] = {
     "no order id": ("order_id", "row not used", False),
     "no order date": ("order_date", "row not used", False),
     "ordered after as_of": ("order_date", "row not used: not known yet", False),
+    "recorded after as_of": ("order_date", "row not used: another row tells what was known by then", False),
     "quantity is not positive": ("quantity", "row not used", False),
     "the same row twice": ("order_id", "counted once", False),
     "the same shipment on two rows": ("filled_date", "shipment counted once", True),
@@ -133,8 +136,7 @@ def open_lines(backorders: pd.DataFrame, items: pd.DataFrame, *, as_of: pd.Times
     """
     day = pd.Timestamp(as_of).normalize()
     notes = _Notes()
-    rows = _known_at(_typed(backorders, items), day)
-    rows = _corrected(_usable(rows, day, notes), notes)
+    rows = _corrected(_usable(_typed(backorders, items), day, notes), notes)
     lines, shipments = _merged(rows, notes)
     lines = _with_outcome(lines, notes)
     is_open = lines["outcome"] == ""
@@ -212,17 +214,14 @@ def _item_codes(sku: pd.Series, location: pd.Series, items: pd.DataFrame) -> NDA
     return codes
 
 
-def _known_at(rows: pd.DataFrame, day: pd.Timestamp) -> pd.DataFrame:
+def _known_at(rows: pd.DataFrame, day: pd.Timestamp, notes: _Notes) -> pd.DataFrame:
     """What lies after `day` has not happened."""
-    shipped_later = rows["filled_date"] > day
-    cancelled_later = rows["cancelled_date"] > day
-    rows["quantity_filled"] = rows["quantity_filled"].mask(shipped_later, 0.0)
-    rows["substituted_by"] = rows["substituted_by"].mask(shipped_later | cancelled_later, "")
-    rows["filled_date"] = rows["filled_date"].mask(shipped_later)
-    rows["cancelled_date"] = rows["cancelled_date"].mask(cancelled_later)
-    rows["promised_date"] = rows["promised_date"].mask(rows["promise_recorded_date"] > day)
-    rows["promise_recorded_date"] = rows["promise_recorded_date"].mask(rows["promise_recorded_date"] > day)
-    return rows
+    known = known_at("backorders", rows, day)
+    unborn = (rows["order_date"] > day).to_numpy()
+    notes.add("ordered after as_of", rows[unborn])
+    notes.add("recorded after as_of", rows[known.later & ~unborn])
+    frame = known.frame
+    return frame.assign(substituted_by=frame["substituted_by"].fillna(""))
 
 
 def _usable(rows: pd.DataFrame, day: pd.Timestamp, notes: _Notes) -> pd.DataFrame:
@@ -230,12 +229,12 @@ def _usable(rows: pd.DataFrame, day: pd.Timestamp, notes: _Notes) -> pd.DataFram
         ("no order id", rows["order_id"] == ""),
         ("unknown item", rows["item"] < 0),
         ("no order date", rows["order_date"].isna()),
-        ("ordered after as_of", rows["order_date"] > day),
         ("quantity is not positive", ~(rows["quantity"] > 0)),
     ):
         hit = bad.loc[rows.index]
         notes.add(reason, rows[hit])
         rows = rows[~hit]
+    rows = _known_at(rows, day, notes)
     again = rows.duplicated([*TEXT, *NUMBERS, *DATES, "complete_only"])
     notes.add("the same row twice", rows[again])
     return rows[~again].copy()

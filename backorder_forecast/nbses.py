@@ -25,6 +25,9 @@ from backorder_forecast.scores import pinball
 
 SELECTION_HORIZON = {"D": 28, "W": 4, "M": 3}
 """Periods whose summed demand the choice of the smoothing constant is scored on."""
+MIN_SUMS = 30
+"""Scored sums below which the default constant is kept."""
+_SCORED_SUMS = 200
 SELECTION_LEVELS = (0.5, 0.75, 0.9, 0.95)
 _MIN_EXPOSURE_UNITS = 0.02
 _IMPUTE_LIMIT = 500.0
@@ -98,11 +101,15 @@ def choose_alpha(
 ) -> tuple[float, dict[float, float]]:
     """The smoothing constant of least pooled pinball loss of summed demand over the last rolling origins.
 
-    Four origins, one selection horizon apart; sums touched by a stockout are left out. Returns the constant and the
-    loss of each candidate relative to the best; the default and no losses where fewer than 50 sums can be scored.
+    Four origins, one selection horizon apart, more where items are few; sums touched by a stockout are left out.
+    Returns the constant and the loss of each candidate relative to the best; the default and no losses where fewer
+    than `MIN_SUMS` sums can be scored.
     """
     horizon = SELECTION_HORIZON[panel.freq[0]]
-    origins = [panel.n_periods - horizon * k for k in (4, 3, 2, 1)]
+    # A shop of few items needs more of its own past to tell the candidates apart.
+    n_origins = max(4, -(-_SCORED_SUMS // max(int((first < panel.n_periods).sum()), 1)))
+    spacing = horizon if n_origins <= 8 else max(horizon // 2, 1)
+    origins = [panel.n_periods - horizon - spacing * k for k in reversed(range(n_origins))]
     origins = [o for o in origins if o >= max(init_periods, 2 * horizon)]
     if not origins:
         return default, {}
@@ -111,7 +118,7 @@ def choose_alpha(
     weight = np.stack([factors[:, o : o + horizon].sum(axis=1)[group] for o in origins], axis=1)
     begun = first[:, None] + init_periods <= np.asarray(origins)[None, :]
     rows = seen & begun
-    if int(rows.sum()) < 50:
+    if int(rows.sum()) < MIN_SUMS:
         return default, {}
     losses: dict[float, float] = {}
     for alpha in alphas:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.backorders import STOCK_NOW
 from backorder_forecast.errors import unknown_option
 from backorder_forecast.promises import promise_moves
 
@@ -84,7 +85,7 @@ def notices_frame(
     ----------
     fill_dates
         From `fill_date_frame`: order_id, sku, location, customer_id, quantity, order_date, promised_date,
-        fill_date_0.5, fill_date_0.9, promise_date, p_at_promise, waited_days.
+        fill_date_0.5, promise_date, p_at_promise, waited_days, source.
     cutoffs
         From `wait_cutoff_frame`: sku, location, wait_cutoff_days, substitute_sku.
 
@@ -103,7 +104,7 @@ def notices_frame(
     moved = pd.Series(
         promise_moves(lines["promised_date"], lines["promise_date"], as_of=as_of, settings=settings), index=lines.index
     )
-    now = lines["fill_date_0.9"] <= as_of
+    now = lines["source"] == STOCK_NOW
     late = pd.Series(False, index=lines.index)
     due = lines["promised_date"]
     if rule is not None:
@@ -143,7 +144,6 @@ def notices_frame(
         parts.append(part)
     frame = pd.concat(parts).sort_values("line", kind="stable", ignore_index=True)
     frame = frame.rename(columns={"promised_date": "old_date", "promise_date": "new_date"})
-    frame["new_date"] = frame["new_date"].mask(frame["kind"] == "availability", as_of)
     for column in ("old_date", "new_date", "deadline"):
         frame[column] = frame[column].astype("datetime64[s]")
     frame["policy_text"] = settings.policy_text

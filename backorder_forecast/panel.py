@@ -170,7 +170,7 @@ def build_panel(
     demand += np.bincount(flat, weights=weights, minlength=demand.size).reshape(demand.shape)
     exposure = np.ones_like(demand)
     if exposure_days is not None and first_day is not None:
-        exposure = _exposure_periods(exposure_days, first_day, periods, freq, exposure_freq)
+        exposure = exposure_periods(exposure_days, first_day, periods, freq, exposure_freq)
     return DemandPanel(items.reset_index(drop=True), periods, freq, as_of, demand, exposure)
 
 
@@ -261,9 +261,10 @@ def _cells(
     return code, column, known & (code >= 0) & (column >= 0) & (column < len(periods))
 
 
-def _exposure_periods(
+def exposure_periods(
     exposure_days: NDArray[np.float64], first_day: pd.Timestamp, periods: pd.DatetimeIndex, freq: str, given_freq: str
 ) -> NDArray[np.float64]:
+    """Exposure (n_items, n_periods) from exposure per day, or per period of `given_freq`, (n_items, n_days)."""
     n_items, n_days = exposure_days.shape
     days = pd.date_range(first_day, periods=n_days, freq=given_freq)
     if freq == given_freq:
@@ -280,7 +281,7 @@ def _exposure_periods(
     inside = at[edges] >= 0
     missing[:, at[edges][inside]] = sums[:, inside]
     length = np.asarray((period_end(periods, freq) - periods).days, dtype=np.float64) + 1.0
-    return 1.0 - missing / length
+    return np.asarray(1.0 - missing / length)
 
 
 def _fill_both_ways(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backorder_forecast.clock import Clock
 from backorder_forecast.errors import InvalidSettings
 
 Sampler = Callable[[int, int], NDArray[np.float64]]
@@ -139,7 +140,10 @@ class SamplePaths:
 
 
 def in_item_order(values: pd.Series, items: pd.DataFrame, name: str) -> NDArray[np.float64]:
-    """One number per item, from a Series indexed by sku, by (sku, location), or numbered in item order.
+    """One number per item, from a Series indexed by sku, by (sku, location), or numbered 0, 1, ... in item order.
+
+    Index values are compared as text, so that numeric SKUs are found; only an index that is 0, 1, ... and does not hold
+    every sku counts as item order.
 
     Examples
     --------
@@ -147,22 +151,78 @@ def in_item_order(values: pd.Series, items: pd.DataFrame, name: str) -> NDArray[
     >>> in_item_order(pd.Series({"B": 2, "A": 1}), items, "on_hand").tolist()
     [1.0, 2.0]
     """
-    if values.index.has_duplicates:
-        doubles = values.index[values.index.duplicated()].unique().tolist()[:3]
+    sku = items["sku"].astype("str")
+    numbered = values.index.equals(pd.RangeIndex(len(items)))
+    by_location = isinstance(values.index, pd.MultiIndex)
+    if by_location:
+        given = values.set_axis(pd.MultiIndex.from_frame(values.index.to_frame().astype("str")))
+    else:
+        given = values.set_axis(values.index.astype("str"))
+    if given.index.has_duplicates:
+        doubles = given.index[given.index.duplicated()].unique().tolist()[:3]
         raise InvalidSettings(f"{name} has several values for {', '.join(map(str, doubles))}")
-    if isinstance(values.index, pd.MultiIndex):
-        found = values.reindex(pd.MultiIndex.from_frame(items[["sku", "location"]]))
-    elif pd.api.types.is_integer_dtype(values.index) and len(values) == len(items):
+    if by_location:
+        found = given.reindex(pd.MultiIndex.from_frame(items[["sku", "location"]].astype("str")))
+    elif numbered and (sku.duplicated().any() or not sku.isin(given.index).all()):
         found = values
-    elif items["sku"].duplicated().any():
+    elif sku.duplicated().any():
         raise InvalidSettings(f"{name} must be indexed by (sku, location): some skus are at several locations")
     else:
-        found = values.reindex(items["sku"])
+        found = given.reindex(sku)
     lacking = found.isna().to_numpy()
     if lacking.any():
         some = ", ".join(items["sku"][lacking].head(3))
         raise InvalidSettings(f"{name} needs one value per item; {int(lacking.sum())} of {len(items)} lack one: {some}")
     return found.to_numpy(dtype=np.float64)
+
+
+def dated_paths(rows: pd.DataFrame, like: SamplePaths, clock: Clock, name: str) -> SamplePaths:
+    """Known quantities as paths, the same on every path, over the items and periods of other paths.
+
+    Parameters
+    ----------
+    rows
+        Columns sku, date, quantity (optionally location). A quantity is usable in the period that holds its date if
+        that is the period's first day, else in the next; one beyond the last period is in none.
+    like, clock
+        The other paths and their periods.
+    name
+        What to call the rows in an error: rows without date or quantity, dated up to `clock.as_of`, or of items that
+        `like` does not have, are refused.
+    """
+    lacking = [c for c in ("sku", "date", "quantity") if not isinstance(rows, pd.DataFrame) or c not in rows]
+    if lacking:
+        raise InvalidSettings(f"{name} are paths, or a frame sku, date, quantity; lacks {', '.join(lacking)}")
+    sku = rows["sku"].astype("str")
+    location = rows["location"].astype("str").fillna("") if "location" in rows else pd.Series("", rows.index)
+    code = pd.MultiIndex.from_frame(like.items).get_indexer(pd.MultiIndex.from_arrays([sku, location]))
+    quantity = pd.to_numeric(rows["quantity"], errors="coerce").to_numpy(dtype=np.float64)
+    day = (pd.to_datetime(rows["date"], errors="coerce").dt.normalize() - clock.as_of).dt.days.to_numpy(np.float64)
+    problems = (
+        (np.isnan(day), "need a date: leave out what has none"),
+        (~(quantity >= 0), "need a quantity of 0 or more"),
+        (
+            day <= 0,
+            f"are dated on or before the decision at the end of {clock.as_of:%Y-%m-%d}: that is on hand already",
+        ),
+        (code < 0, "name an item (sku, location) that the forecast does not have"),
+    )
+    for wrong, what in problems:
+        if wrong.any():
+            bad = rows.loc[wrong, [c for c in ("sku", "location", "date") if c in rows]].head(3).astype("str")
+            some = "; ".join(" ".join(map(str, row)) for row in bad.to_numpy())
+            raise InvalidSettings(f"{int(wrong.sum())} of {len(rows)} rows of {name} {what}; such as {some}")
+    n_periods = len(like.dates)
+    usable = np.append(clock.usable_periods(), n_periods)
+    period = usable[np.minimum(day.astype(np.int64), len(usable) - 1)]
+    within = period < n_periods
+    fixed = np.zeros((like.n_items, n_periods))
+    np.add.at(fixed, (code[within], period[within]), quantity[within])
+
+    def sampler(start: int, stop: int) -> NDArray[np.float64]:
+        return np.repeat(fixed[start:stop, None, :], like.n_paths, axis=1)
+
+    return SamplePaths(like.items, like.dates, like.n_paths, sampler, like.bucket_size)
 
 
 def check_levels(levels: Sequence[float]) -> list[float]:

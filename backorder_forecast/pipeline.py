@@ -57,8 +57,8 @@ def make_plan(
     report = progress or _silent
     timings = _Timings(report)
     fitted = fit_world(tables, settings, scenario=scenario, lap=timings.lap)
-    bounds = bucket_bounds(len(fitted.world.facts), settings.bucket_size)
-    run = partial(simulate, fitted.world, stock_known=tables.has("inventory"))
+    bounds = bucket_bounds(len(fitted.world.facts), fitted.world.bucket_items)
+    run = partial(simulate, fitted.world, stock_known=bool(fitted.world.facts["stock_known"].any()))
     results = map_buckets(run, bounds, workers=settings.workers, progress=partial(report, "simulation"))
     timings.lap("simulation")
     frames = assemble(fitted, results)

@@ -33,13 +33,12 @@ class StockPaths:
     """First passage of projected stock, arrays (n_items, n_paths).
 
     `first_unmet` and `first_zero` are period numbers (from 0) or `NEVER`; `short_units` is unmet demand within the
-    horizon. `n_periods` (n_items,) is how far each item was walked: what lies beyond is not known.
+    horizon.
     """
 
     first_unmet: NDArray[np.int32]
     first_zero: NDArray[np.int32]
     short_units: NDArray[np.float64]
-    n_periods: NDArray[np.int64]
 
 
 def project_stock(
@@ -89,9 +88,7 @@ def project_stock(
     # One number says all three: the share of unmet demand that joins the queue.
     joins = {"backorder": np.ones(n_items), "lost": np.zeros(n_items), "partial": share}[unmet]
     horizon = total if horizon_periods is None else horizon_periods
-    walk = walk.astype(np.int64)
-    first_unmet, first_zero, short_units = _walk(start, demand, receipts, joins, walk, horizon)
-    return StockPaths(first_unmet, first_zero, short_units, walk)
+    return StockPaths(*_walk(start, demand, receipts, joins, walk.astype(np.int64), horizon))
 
 
 def stock_quantiles(

@@ -9,7 +9,10 @@ of demand over the lead time and over lead time plus review.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from numbers import Integral
+from typing import Any
 
 import numba as nb
 import numpy as np
@@ -21,7 +24,7 @@ from backorder_forecast.clock import DAYS_PER_PERIOD, Clock
 from backorder_forecast.distributions import nb_cdf, nb_quantile
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.leadtimes import LeadTimes
-from backorder_forecast.paths import SamplePaths, in_item_order
+from backorder_forecast.paths import SamplePaths, dated_paths, in_item_order
 from backorder_forecast.policies import round_to_pack
 from backorder_forecast.projection import join_share
 from backorder_forecast.receipts import draw_lead_days
@@ -51,6 +54,7 @@ def order_need(
     *,
     joins: NDArray[np.float64],
     n_periods: NDArray[np.int64] | None = None,
+    later_demand: NDArray[np.float64] | None = None,
 ) -> OrderNeed:
     """Shortfall between two arrivals on every path.
 
@@ -66,6 +70,9 @@ def order_need(
         Share of unmet demand before the arrival that waits for it, shape (n_items,).
     n_periods
         Periods to look at per item; all by default.
+    later_demand
+        Expected demand per period after those, shape (n_items,), for arrivals beyond them; by default the mean over
+        the periods looked at.
 
     Examples
     --------
@@ -76,8 +83,11 @@ def order_need(
     [[3.0]]
     """
     n_items, _, total = demand.shape
-    walk = np.full(n_items, total) if n_periods is None else n_periods
-    return OrderNeed(*_need(start, demand, receipts, arrival, next_arrival, joins, walk.astype(np.int64)))
+    walk = np.full(n_items, total) if n_periods is None else np.minimum(n_periods, total)
+    walk = walk.astype(np.int64)
+    if later_demand is None:
+        later_demand = np.array([demand[i, :, : walk[i]].mean() for i in range(n_items)])
+    return OrderNeed(*_need(start, demand, receipts, arrival, next_arrival, joins, walk, later_demand))
 
 
 def reorder_frame(
@@ -203,7 +213,7 @@ def excess_frame(
 def recommend_orders(
     forecast: SamplePaths,
     *,
-    on_hand: pd.Series,
+    on_hand: pd.Series | Mapping[Any, float],
     receipts: SamplePaths | pd.DataFrame | None = None,
     lead_time: LeadTimes | int = 1,
     review_periods: int = 1,
@@ -217,10 +227,12 @@ def recommend_orders(
     forecast
         Demand paths whose first period follows the decision; they must reach the arrival of the next order.
     on_hand
-        Units per item at the decision, less units waiting; indexed by sku, or by (sku, location), or in item order.
+        Units per item at the decision, less units waiting; a Series or mapping by sku or by (sku, location), or a
+        Series numbered 0, 1, ... in item order.
     receipts
         What is on order: paths over the same periods, or a frame sku, date, quantity (optionally location) whose
-        quantities are usable in the period that holds the date if it is its first day, else in the next.
+        quantities are usable in the period that holds the date if it is its first day, else in the next. Dates lie
+        after the decision: what came on or before it is on hand.
     lead_time
         Learned `LeadTimes`, or whole periods from the decision to the first usable period: 1 means usable in the first
         period of the forecast, 3 in the third.
@@ -236,6 +248,12 @@ def recommend_orders(
     DataFrame
         Columns of `reorder_frame`, one row per item.
 
+    Raises
+    ------
+    InvalidSettings
+        If stock or receipts name other items than the forecast, receipts are not dated after the decision, or the
+        forecast ends before the next order arrives.
+
     Examples
     --------
     >>> import numpy as np, pandas as pd
@@ -246,15 +264,21 @@ def recommend_orders(
     2.0
     """
     settings = settings or Settings()
+    review_periods = _whole(review_periods, "review_periods")
+    if not isinstance(lead_time, LeadTimes):
+        lead_time = _whole(lead_time, "lead_time")
+    if isinstance(on_hand, Mapping):
+        on_hand = pd.Series(dict(on_hand), dtype=np.float64)
     clock = _forecast_clock(forecast)
     known = _known_items(forecast.items, items, settings)
+    coming = _receipt_paths(receipts, forecast, clock)
     start = in_item_order(on_hand, forecast.items, "on_hand")
     joins = join_share(settings, known["product_type"])
     frames = []
     for begin, stop in forecast.buckets():
         rows = slice(begin, stop)
         demand = forecast.draw(begin, stop)
-        supply = _receipt_array(receipts, forecast, clock, begin, stop)
+        supply = coming.draw(begin, stop)
         arrival, following, lead_days = _arrivals(
             lead_time, known.iloc[rows], clock, forecast.n_paths, review_periods, settings
         )
@@ -277,6 +301,12 @@ def _forecast_clock(forecast: SamplePaths) -> Clock:
     return replace(ahead, starts=ahead.starts[keep], ends=ahead.ends[keep], fraction=ahead.fraction[keep])
 
 
+def _whole(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise InvalidSettings(f"{name} is a whole number of periods, got {value!r}")
+    return int(value)
+
+
 def _known_items(keys: pd.DataFrame, items: pd.DataFrame | None, settings: Settings) -> pd.DataFrame:
     known = keys.copy()
     if items is not None:
@@ -292,33 +322,15 @@ def _known_items(keys: pd.DataFrame, items: pd.DataFrame | None, settings: Setti
     return known
 
 
-def _receipt_array(
-    receipts: SamplePaths | pd.DataFrame | None, forecast: SamplePaths, clock: Clock, start: int, stop: int
-) -> NDArray[np.float64]:
-    shape = (stop - start, forecast.n_paths, len(forecast.dates))
-    if isinstance(receipts, SamplePaths):
-        drawn = receipts.draw(start, stop)
-        if drawn.shape != shape:
-            raise InvalidSettings(f"receipts must have the forecast's shape {shape}, got {drawn.shape}")
-        return drawn
-    supply = np.zeros(shape)
-    if receipts is None or not len(receipts):
-        return supply
-    if bool(receipts["date"].isna().any()):
-        raise InvalidSettings("every row of receipts needs a date; leave out orders whose arrival is unknown")
-    location = receipts["location"].fillna("").astype(str) if "location" in receipts else pd.Series("", receipts.index)
-    keys = pd.MultiIndex.from_arrays([receipts["sku"].astype(str), location])
-    code = pd.MultiIndex.from_frame(forecast.items.iloc[start:stop]).get_indexer(keys)
-    day = (pd.DatetimeIndex(receipts["date"]).normalize() - clock.as_of).days.to_numpy()
-    usable = clock.usable_periods()
-    inside = (code >= 0) & (day < len(usable))
-    period = usable[np.clip(day[inside], 0, None)]
-    within = period < shape[2]
-    quantity = receipts["quantity"].to_numpy(dtype=np.float64)[inside][within]
-    fixed = np.zeros((shape[0], shape[2]))
-    np.add.at(fixed, (code[inside][within], period[within]), quantity)
-    supply += fixed[:, None, :]
-    return supply
+def _receipt_paths(receipts: SamplePaths | pd.DataFrame | None, forecast: SamplePaths, clock: Clock) -> SamplePaths:
+    """What is on order as paths over the periods of the forecast."""
+    if not isinstance(receipts, SamplePaths):
+        nothing = pd.DataFrame({"sku": [], "date": [], "quantity": []})
+        return dated_paths(nothing if receipts is None else receipts, forecast, clock, "receipts")
+    shape, given = ((p.n_items, p.n_paths, len(p.dates)) for p in (forecast, receipts))
+    if given != shape:
+        raise InvalidSettings(f"receipts must have the forecast's shape {shape}, got {given}")
+    return receipts
 
 
 def _arrivals(
@@ -342,24 +354,30 @@ def _arrivals(
         keys = streams.item_keys(items["sku"], items["location"], settings.seed, purpose)
         drawn.append(draw_lead_days(lead_time.cdf, rows, keys, n_paths))
     review_days = round(review_periods * DAYS_PER_PERIOD[clock.freq])
-    following = drawn[1].astype(np.int64) + review_days
+    # A lead time beyond the grid is taken as its end; what is needed until then has to be finite.
+    longest = lead_time.cdf.shape[1]
+    following = np.minimum(drawn[1], longest).astype(np.int64) + review_days
     unseen = (following > clock.n_days + 1).mean(axis=1) > 0.5
     if unseen.any():
         raise InvalidSettings(
             f"the forecast ends {clock.n_days} days ahead, before the next order of {int(unseen.sum())} items arrives"
             f" (such as {items['sku'].iloc[int(unseen.argmax())]}): forecast further"
         )
-    return arrival_periods(drawn[0], clock), arrival_periods(following, clock), drawn[0]
+    return arrival_periods(np.minimum(drawn[0], longest), clock), arrival_periods(following, clock), drawn[0]
 
 
 def arrival_periods(days: NDArray[np.int32] | NDArray[np.int64], clock: Clock) -> NDArray[np.int64]:
-    """First usable period of arrival day numbers; n_periods for arrivals beyond the clock."""
-    usable = np.append(clock.usable_periods(), clock.n_periods)
-    return np.asarray(usable[np.minimum(days.astype(np.int64), len(usable) - 1)])
+    """First usable period of arrival day numbers; beyond the clock periods are counted on by their mean length."""
+    usable = clock.usable_periods()
+    known = usable[np.minimum(days.astype(np.int64), clock.n_days)]
+    # Only the first day of a period is in time for it, as inside the clock.
+    late = days.astype(np.float64) - clock.n_days - 1
+    beyond = clock.n_periods + np.ceil(late / DAYS_PER_PERIOD[clock.freq]).astype(np.int64)
+    return np.where(late >= 0, beyond, known)
 
 
 @nb.njit(cache=True, nogil=True)
-def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods):  # type: ignore[no-untyped-def]
+def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods, later):  # type: ignore[no-untyped-def]
     n_items, n_paths, _ = demand.shape
     need = np.zeros((n_items, n_paths))
     lead_demand = np.zeros((n_items, n_paths))
@@ -369,10 +387,11 @@ def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods):  # 
             level = start[i]
             largest = 0.0
             total = 0.0
-            first = min(arrival[i, p], n_periods[i])
+            known = n_periods[i]
+            first = arrival[i, p]
             # Orders that cross do not shorten the time this one must cover to less than a period.
-            last = min(max(next_arrival[i, p], first + 1), n_periods[i])
-            for t in range(last):
+            last = max(next_arrival[i, p], first + 1)
+            for t in range(min(last, known)):
                 level += receipts[i, p, t]
                 wanted = demand[i, p, t]
                 total += wanted
@@ -386,6 +405,19 @@ def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods):  # 
                     # Who waits already is served by what is on order, unless that comes after the next order.
                     short = -level if t == last - 1 else min(-level, total)
                     largest = max(largest, short)
+            # Arrivals beyond the walk are waited for at the expected rate: the longest lead times need the most.
+            before = max(first - known, 0)
+            after = max(last - max(first, known), 0)
+            if before > 0:
+                wanted = before * later[i]
+                missed = max(wanted - max(level, 0.0), 0.0)
+                level -= wanted - (1.0 - joins[i]) * missed
+                total += wanted
+                lead_demand[i, p] = total
+            if after > 0:
+                level -= after * later[i]
+                total += after * later[i]
+                largest = max(largest, -level)
             need[i, p] = largest
             protected[i, p] = total
     return need, lead_demand, protected

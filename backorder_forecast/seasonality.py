@@ -19,6 +19,7 @@ from backorder_forecast.panel import DemandPanel
 
 _WEEKS = 53
 _MIN_FACTOR = 0.02
+_GROWTH_UNITS = 200.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,14 +93,15 @@ def fit_seasonality(
     weekly = np.ones((n_groups, 7))
     cycle = SEASON_PERIODS[panel.freq]
     if panel.n_periods >= int(2 * cycle) - (2 if panel.freq == "D" else 0):
-        expected = _by_group(_centred_mean(sold, usable, round(cycle)) * usable, codes, n_groups)
+        mean, beyond = _centred_mean(sold, usable, round(cycle))
+        expected = _by_group(mean * usable, codes, n_groups) * np.exp(_growth(sold, usable, codes, n_groups) * beyond)
         position = year_position(panel.periods, panel.freq)
         yearly = _index(observed, expected, position, n_positions, shrink_units)
         if panel.freq != "MS":
             yearly = _smooth_circular(yearly, 5)
         yearly /= yearly.mean(axis=1, keepdims=True)
     if panel.freq == "D" and panel.n_periods >= 56:
-        expected = _by_group(_centred_mean(sold, usable, 7) * usable, codes, n_groups)
+        expected = _by_group(_centred_mean(sold, usable, 7)[0] * usable, codes, n_groups)
         weekly = _index(observed, expected, np.asarray(panel.periods.day_of_week), 7, shrink_units)
         weekly /= weekly.mean(axis=1, keepdims=True)
     return SeasonalIndex(names, codes, yearly, weekly, panel.freq)
@@ -127,18 +129,42 @@ def _by_group(values: NDArray[np.float64], codes: NDArray[np.int64], n_groups: i
     return out
 
 
-def _centred_mean(sold: NDArray[np.float64], usable: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Mean per unit of exposure over a centred window; the first and last full windows stand for the edges."""
+def _growth(
+    sold: NDArray[np.float64], usable: NDArray[np.float64], codes: NDArray[np.int64], n_groups: int
+) -> NDArray[np.float64]:
+    """Log growth per period of each group, (n_groups, 1): last half over first half of the items seen in both."""
+    half = sold.shape[1] // 2
+
+    def rates(part: slice) -> NDArray[np.float64]:
+        exposure = usable[:, part].sum(axis=1)
+        return np.where(exposure > 0.2 * half, sold[:, part].sum(axis=1) / np.maximum(exposure, 1e-9), np.nan)
+
+    early, late = rates(slice(0, half)), rates(slice(sold.shape[1] - half, None))
+    both = ~np.isnan(early + late)
+    weight = _GROWTH_UNITS / max(half, 1)
+    totals = [np.bincount(codes[both], rate[both], n_groups) + weight for rate in (early, late)]
+    return np.asarray(np.log(totals[1] / totals[0]) / max(sold.shape[1] - half, 1))[:, None]
+
+
+def _centred_mean(
+    sold: NDArray[np.float64], usable: NDArray[np.float64], window: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean per unit of exposure over a centred window, and how far each period lies beyond the nearest full window.
+
+    The first and last full windows stand for the edges; the distance (n_periods,) is what a trend has to bridge.
+    """
     n_periods = sold.shape[1]
     window = min(window, n_periods)
-    start = np.clip(np.arange(n_periods) - window // 2, 0, n_periods - window)
+    wanted = np.arange(n_periods) - window // 2
+    start = np.clip(wanted, 0, n_periods - window)
 
     def windowed(values: NDArray[np.float64]) -> NDArray[np.float64]:
         total = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
         return np.asarray(total[:, start + window] - total[:, start])
 
     exposure = windowed(usable)
-    return np.asarray(windowed(sold) / np.maximum(exposure, 1e-9) * (exposure > 1e-9))
+    mean = windowed(sold) / np.maximum(exposure, 1e-9) * (exposure > 1e-9)
+    return np.asarray(mean), (wanted - start).astype(np.float64)
 
 
 def _index(

@@ -33,6 +33,7 @@ from backorder_forecast.reorders import arrival_periods, order_need, reorder_fra
 from backorder_forecast.settings import Settings
 
 FORECAST_LEVELS = (0.1, 0.5, 0.9)
+_BUCKET_BYTES = 64 * 2**20
 CAUSE_PATHS = 200
 """Paths on which causes are explained; their error is reported beside them."""
 
@@ -78,8 +79,9 @@ class World:
     @cached_property
     def n_periods(self) -> NDArray[np.int64]:
         """Periods simulated per item: the horizon, or the .95 lead time and review where that is longer."""
-        wanted = np.maximum(protected_days(self.lead, self.law_rows, self.facts), self.settings.horizon_days)
-        days = np.minimum(wanted, self.settings.max_path_days)
+        later = np.maximum(self.delays[1], 0)
+        protected = protected_days(self.lead, self.law_rows, self.facts) + later
+        days = np.maximum(np.minimum(protected, self.settings.max_path_days), self.settings.horizon_days)
         return np.asarray(np.minimum(np.searchsorted(self.clock.end_days, days, side="left") + 1, self.clock.n_periods))
 
     @cached_property
@@ -87,6 +89,13 @@ class World:
         """Periods that cover the horizon."""
         days = self.clock.end_days
         return min(int(np.searchsorted(days, self.settings.horizon_days, side="left")) + 1, len(days))
+
+    @property
+    def bucket_items(self) -> int:
+        """Items per bucket: `Settings.bucket_size`, fewer where long paths would take too much memory."""
+        longest = int(self.n_periods.max()) if len(self.n_periods) else 1
+        affordable = _BUCKET_BYTES // (8 * self.settings.n_paths * longest)
+        return max(min(self.settings.bucket_size, affordable), 1)
 
     @cached_property
     def keys(self) -> dict[int, NDArray[np.uint64]]:
@@ -227,12 +236,22 @@ def _forecast_frame(world: World, facts: pd.DataFrame, draws: Draws, start: int,
 
 
 def _reorders(world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int) -> pd.DataFrame:
+    # A lead time beyond the grid is taken as its end; what is needed until then has to be finite.
+    longest, review = world.lead.cdf.shape[1], facts["review_days"].to_numpy(dtype=np.int64)
     need = order_need(
         facts["start"].to_numpy(), draws.demand, draws.receipts,
-        arrival_periods(draws.lead_days, world.clock), arrival_periods(draws.next_days, world.clock),
-        joins=world.joins[start:stop], n_periods=draws.n_periods,
+        arrival_periods(np.minimum(draws.lead_days, longest), world.clock),
+        arrival_periods(np.minimum(draws.next_days, longest + review[:, None]), world.clock),
+        joins=world.joins[start:stop], n_periods=draws.n_periods, later_demand=_later_demand(world, start, stop),
     )  # fmt: skip
     return reorder_frame(facts, need, world.clock, draws.lead_days, world.settings)
+
+
+def _later_demand(world: World, start: int, stop: int) -> NDArray[np.float64]:
+    """Expected demand per period after the simulated ones; nothing once an item has ended."""
+    factors = world.model.factors(world.clock, slice(start, stop))
+    season = np.where(factors[:, -1] > 0, 1.0, 0.0)
+    return np.asarray(world.model.level[start:stop] * season)
 
 
 def _fill_dates(
@@ -268,8 +287,11 @@ def _fill_dates(
 
 
 def next_order_days(facts: pd.DataFrame, draws: Draws) -> NDArray[np.int32]:
-    """Day by which an order placed at the next review arrives; NEVER for items that are no longer ordered."""
-    return np.where(facts["active"].to_numpy(dtype=bool)[:, None], draws.next_days, NEVER).astype(np.int32)
+    """Day by which supply not yet ordered arrives; NEVER for items that are no longer ordered.
+
+    The next review is the one the plan is made for: the same order, on the same paths, as in `reorders`.
+    """
+    return np.where(facts["active"].to_numpy(dtype=bool)[:, None], draws.lead_days, NEVER).astype(np.int32)
 
 
 def _wait_cutoffs(

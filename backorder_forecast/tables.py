@@ -353,10 +353,9 @@ def _at(tables: Tables, day: pd.Timestamp, *, undated: bool) -> Tables:
         before = tables.frame(name)
         known = known_at(name, before, day, undated=undated)
         frames[name] = known.frame
-        if known.later.any():
+        for column, rows in known.asides:
             reason = "recorded after as_of" if undated else f"recorded after {day:%Y-%m-%d}"
-            found = before[known.column][known.later]
-            asides.append(aside_rows(name, before.index[known.later], known.column, reason, found))
+            asides.append(aside_rows(name, before.index[rows], column, reason, before[column][rows]))
             quality = with_moved(quality, name, set_aside=len(asides[-1]))
             quality = with_record(quality, aside_record(name, asides[-1]))
         for words, rows in known.opened:

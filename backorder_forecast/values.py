@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,9 @@ class Parsed:
         (problem, found, what_to_do) where the whole column leaves a question open, else None.
     order
         Proven day/month order of dates: "day first", "month first" or "".
+    decimal
+        Decimal mark of numbers in text: "." or "," where proven or given, "?" where a mark occurs only as in 1,234,
+        else "".
     """
 
     values: pd.Series
@@ -44,6 +49,7 @@ class Parsed:
     understood: str
     question: tuple[str, str, str] | None = None
     order: str = ""
+    decimal: str = ""
 
 
 def parse_text(raw: pd.Series, *, ordered: bool = True) -> Parsed:
@@ -97,7 +103,8 @@ def parse_numbers(raw: pd.Series, *, decimal: str = "", dot_is_decimal: bool = T
     if pd.api.types.is_any_real_numeric_dtype(raw.dtype) or pd.api.types.is_bool_dtype(raw.dtype):
         values = raw.astype("float64").astype(np.float64)
         return Parsed(values, np.isinf(values.to_numpy()), _range(values))
-    codes, uniques = factorized(raw)
+    counted = _already_numbers(raw)
+    codes, uniques = factorized(raw.mask(counted) if counted.any() else raw)
     texts = [_bare_number(str(value)) for value in uniques]
     empty = np.array([text.lower() in NO_VALUE for text in texts], dtype=bool)
     evidence = decimal or decimal_evidence(texts)
@@ -120,8 +127,13 @@ def parse_numbers(raw: pd.Series, *, decimal: str = "", dot_is_decimal: bool = T
     lookup = np.append(numbers, np.nan)
     unread = np.append(np.isnan(numbers) & ~empty, False)
     parsed = pd.Series(lookup[codes], index=raw.index)
+    bad = unread[codes]
+    if counted.any():
+        parsed[counted] = raw[counted].astype("float64")
+        bad |= np.isinf(parsed.to_numpy())
     note = ", decimal comma" if evidence == "," else ""
-    return Parsed(parsed, unread[codes], _range(parsed) + note, question)
+    mark = evidence if evidence in (".", ",") else "?" if evidence.startswith("?") else ""
+    return Parsed(parsed, bad, _range(parsed) + note, question, decimal=mark)
 
 
 def parse_flags(raw: pd.Series) -> Parsed:
@@ -194,6 +206,14 @@ def cell_text(value: object) -> str:
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))
     return str(value).strip()
+
+
+def _already_numbers(raw: pd.Series) -> NDArray[np.bool_]:
+    """Cells of a mixed column that are numbers, not text about numbers: their decimal mark is no question."""
+    if raw.dtype != object:
+        return np.zeros(len(raw), dtype=bool)
+    kinds = raw.map(lambda v: isinstance(v, Real | Decimal) and not isinstance(v, bool | np.bool_))
+    return np.asarray(kinds.to_numpy(dtype=bool) & raw.notna().to_numpy())
 
 
 def _as_names(uniques: pd.Index) -> tuple[pd.Series, str]:

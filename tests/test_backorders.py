@@ -263,7 +263,7 @@ def test_fill_dates_of_a_small_case() -> None:
     }
     frame = frame_of(case, Settings(horizon_days=30))
     now, soon, late = (frame.iloc[k] for k in range(3))
-    assert now["fill_date_0.9"] == AS_OF
+    assert now["fill_date_0.9"] == now["first_date_0.5"] == AS_OF + pd.Timedelta(days=1)
     assert now["promise_date"] == AS_OF + pd.Timedelta(days=1)
     assert (now["p_at_promise"], now["p_by_promised"], now["source"]) == (1.0, 0.0, "stock now")
     assert soon["fill_date_0.5"] == AS_OF + pd.Timedelta(days=5)
@@ -277,6 +277,23 @@ def test_fill_dates_of_a_small_case() -> None:
     assert late["source"] == "next order 90%, no supply in sight 10%"
     # Day 40 is a Friday; without business days the same, with a Saturday it moves on to Monday.
     assert late["promise_date"] == AS_OF + pd.Timedelta(days=40)
+
+
+@pytest.mark.parametrize(("promised", "kept"), [(-1, 0.0), (0, 0.0), (1, 1.0)])
+def test_a_promise_for_a_day_that_is_over_is_broken_though_there_is_stock(promised: int, kept: float) -> None:
+    lines = queue_of([2]).assign(status="promised", waited_days=3, promised_date=AS_OF + pd.Timedelta(days=promised))
+    frame = frame_of(
+        {
+            "lines": lines, "line_start": np.array([0, 1]), "usable": np.array([9.0]),
+            "arrival_days": np.zeros((0, 5), np.int32), "order_quantity": np.zeros(0), "order_start": np.zeros(2, int),
+            "next_order_days": int32(np.full((1, 5), 30)),
+            "orders": pd.DataFrame({"po_id": [], "supplier": [], "order_date": []}),
+        }
+    )  # fmt: skip
+    assert frame["p_by_promised"].tolist() == [kept]
+    assert frame["source"].tolist() == ["stock now"]
+    shown = frame[["first_date_0.5", "fill_date_0.1", "fill_date_0.95", "promise_date"]]
+    assert (shown == AS_OF + pd.Timedelta(days=1)).all(axis=None)
 
 
 def test_no_supply_is_said_and_counted() -> None:

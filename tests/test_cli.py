@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from plan_fixture import made_up_plan
 from typer.testing import CliRunner, Result
 
+from backorder_forecast import __version__
 from backorder_forecast.cli import app
 from backorder_forecast.result import Plan
 from backorder_forecast.settings import Settings
@@ -109,7 +111,8 @@ def test_fail_on_counts_the_level_and_what_is_more_urgent(
 
 
 def test_nothing_found_is_fine(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calm = Plan(frames={}, settings=Settings(), as_of=pd.Timestamp("2024-05-06"), freq="D")
+    stockouts = made_up_plan().stockouts.assign(flag="ok")
+    calm = Plan(frames={"stockouts": stockouts}, settings=Settings(), as_of=pd.Timestamp("2024-05-06"), freq="D")
     fake = SimpleNamespace(make_plan=lambda tables, settings, progress: calm)
     monkeypatch.setitem(sys.modules, "backorder_forecast.pipeline", fake)
     result = _run("report", shop, "--out", tmp_path / "o", "--fail-on", "watch", "--no-excel")
@@ -172,7 +175,7 @@ def test_validate_shows_the_mapping_and_accounts_for_every_row(shop: Path) -> No
 
 def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = pd.DataFrame(
-        {"stage": ["forecast"], "score": ["pinball"], "value": [0.8], "rival": ["SES"], "rival_value": [1.0], "n": [40]}
+        {"stage": ["forecast"], "score": ["pinball"], "value": [0.81239], "rival": ["SES"], "rival_value": [1.0], "n": [40]}
     )
     asked: dict[str, Any] = {}
 
@@ -187,8 +190,10 @@ def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monk
     assert result.exit_code == 0, result.output
     assert asked == {"origins": 3, "settings": Settings(seed=2)}
     assert "pinball" in result.stdout
+    assert "lower" in result.stdout
+    assert "0.8124" in result.stdout
     assert out.read_text().startswith("stage,score,value")
-    assert json.loads(_run("backtest", shop, "--json").stdout)["scores"][0]["value"] == 0.8
+    assert json.loads(_run("backtest", shop, "--json").stdout)["scores"][0]["value"] == 0.81239
 
 
 def test_sample_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
@@ -198,6 +203,46 @@ def test_sample_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
     names = [Path(f).name for f in again["files"]]
     assert "sales.csv" in names
     assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
+
+
+def test_sample_never_replaces_tables_unasked(shop: Path) -> None:
+    refused = _run("sample", shop)
+    assert refused.exit_code == 2
+    assert "is not empty" in refused.stderr
+    assert "--force" in refused.stderr
+    assert (shop / "sales.csv").read_text() == SALES
+    assert json.loads(_run("sample", shop, "--json").stdout)["ok"] is False
+    assert _run("sample", shop, "--force").exit_code == 0
+    assert (shop / "sales.csv").read_text() != SALES
+    (shop.parent / "new").mkdir()
+    assert _run("sample", shop.parent / "new").exit_code == 0
+    assert _run("sample", shop.parent / "new" / "sales.csv").exit_code == 2
+
+
+def test_fail_on_without_stockouts_is_no_clean_bill(
+    shop: Path, tmp_path: Path, seen: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = {name: frame for name, frame in made_up_plan().frames.items() if name != "stockouts"}
+    blind = dataclasses.replace(made_up_plan(), frames=frames)
+    monkeypatch.setattr(sys.modules["backorder_forecast.pipeline"], "make_plan", lambda *_, **__: blind)
+    out = tmp_path / "out"
+    result = _run("report", shop, "--out", out, "--fail-on", "critical", "-q")
+    assert result.exit_code == 2
+    assert "inventory" in result.stderr
+    assert (out / "report.html").exists()
+    answered = _run("report", shop, "--out", out, "--fail-on", "critical", "--json")
+    answer = json.loads(answered.stdout)
+    assert answered.exit_code == 2
+    assert (answer["ok"], answer["findings"], set(answer["flags"].values())) == (False, None, {None})
+    unasked = _run("report", shop, "--out", out, "--json")
+    assert unasked.exit_code == 0
+    assert set(json.loads(unasked.stdout)["flags"].values()) == {None}
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    result = _run("--version")
+    assert result.exit_code == 0
+    assert result.stdout.split() == ["backorder-forecast", __version__]
 
 
 def test_demo_runs_without_a_sample_folder(

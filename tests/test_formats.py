@@ -173,6 +173,30 @@ def test_decimal_mark_is_asked_for_where_it_is_open(tmp_path: Path) -> None:
     assert "decimal" in mixed["problem"]
 
 
+def test_one_column_of_a_frame_proves_the_decimal_mark_for_all() -> None:
+    days = ["2024-01-05", "2024-01-06"]
+    frame = pd.DataFrame({"sku": "A", "date": days, "quantity": ["1.200", "3"], "price": ["9,50", "10"]})
+    read = bf.read_tables({"sales": frame}).sales
+    assert read["quantity"].tolist() == [1200.0, 3.0]
+    assert read["price"].tolist() == [9.5, 10.0]
+    point = bf.read_tables({"sales": frame.assign(price=["9.50", "10"])}).sales
+    assert point["quantity"].tolist() == [1.2, 3.0]
+    # Alone, the text is the same question as in a file; a number is none, nor is what a price of numbers would prove.
+    for open_text in (frame.drop(columns="price"), frame.assign(price=[9.5, 10.0])):
+        with pytest.raises(bf.InvalidTables, match=r"1\.200: is it 1200 or 1\.200\?"):
+            bf.read_tables({"sales": open_text})
+        assert bf.read_tables({"sales": open_text}, decimal=",").sales["quantity"].tolist() == [1200.0, 3.0]
+    numbers = frame.assign(quantity=pd.Series([1.2, 3], dtype=object))
+    assert bf.read_tables({"sales": numbers}).sales["quantity"].tolist() == [1.2, 3.0]
+
+
+def test_numbers_among_text_keep_their_value() -> None:
+    mixed = parse_numbers(pd.Series([1.234, "9,5", None, float("inf"), "x", 7], dtype=object))
+    assert mixed.values.tolist()[:2] == [1.234, 9.5]
+    assert mixed.bad.tolist() == [False, False, False, True, True, False]
+    assert mixed.question is None
+
+
 def test_decimal_evidence() -> None:
     assert decimal_evidence(["1.234", "1,234"]) in ("?,", "?.")
     assert decimal_evidence(["1234.567"]) == "."

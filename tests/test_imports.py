@@ -39,7 +39,8 @@ ORDER = (
     # results
     "summary", "folder", "report", "excel", "result",
     # all stages together
-    "scenario", "engine", "facts", "simulation", "fitting", "answers", "pipeline", "compare", "backtest", "cli",
+    "scenario", "engine", "facts", "hidden", "simulation", "fitting", "answers", "pipeline",
+    "compare", "backtest", "cli",
 )  # fmt: skip
 
 

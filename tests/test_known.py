@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import backorder_forecast as bf
+from backorder_forecast.known import known_at
 from backorder_forecast.schema import TABLES
 
 
@@ -94,6 +95,64 @@ def test_an_earlier_day_replayed() -> None:
     assert full.as_known("2024-01-10") is full
     with pytest.raises(bf.InvalidSettings, match="after the last known day"):
         full.as_known("2024-01-11")
+
+
+LINE = {"order_id": "1", "sku": "A", "location": "", "order_date": "2024-06-01", "quantity": 5.0}
+SENT = {"quantity": 9.0, "quantity_filled": 4.0, "filled_date": "2024-08-01", "prepaid_amount": 90.0}
+REVISED = {"quantity": 50.0, "promise_recorded_date": "2024-08-01", "prepaid_amount": 400.0, "refunded_amount": 1.0}
+
+
+def backorder_rows(*rows: dict[str, object]) -> pd.DataFrame:
+    empty = dict.fromkeys(TABLES["backorders"].names)
+    frame = pd.DataFrame([{**empty, **LINE, **row} for row in rows])
+    for column in frame.columns[frame.columns.str.endswith("_date")]:
+        frame[column] = pd.to_datetime(frame[column])
+    numbers = ["quantity", "quantity_filled", "prepaid_amount", "refunded_amount"]
+    return frame.assign(**{c: frame[c].astype(float) for c in numbers})
+
+
+@pytest.mark.parametrize("later", [SENT, REVISED, {"quantity": 7.0, "cancelled_date": "2024-08-01"}])
+def test_a_row_written_later_changes_nothing_of_its_line(later: dict[str, object]) -> None:
+    day = pd.Timestamp("2024-06-30")
+    rows = backorder_rows({}, later)
+    for given in (rows, rows[::-1]):
+        known = known_at("backorders", given, day)
+        pd.testing.assert_frame_equal(known.frame, rows.iloc[:1])
+        assert [column for column, _ in known.asides] == [c for c in later if c.endswith("_date")]
+        assert int(known.later.sum()) == 1
+    sales = pd.DataFrame({"sku": "A", "date": ["2024-05-01", "2024-09-01"], "quantity": 1})
+    past = bf.read_tables({"sales": sales, "backorders": rows}).as_known(day)
+    assert past.backorders["quantity"].tolist() == [5.0]
+    assert any(rule.endswith("recorded after 2024-06-30") for rule in rules(past, "backorders"))
+    check_account(past)
+
+
+def test_the_only_row_of_a_line_says_nothing_of_later_days() -> None:
+    day = pd.Timestamp("2024-06-30")
+    for later in (SENT, REVISED):
+        known = known_at("backorders", backorder_rows(later), day)
+        assert len(known.frame) == 1
+        assert (
+            known.frame[["filled_date", "promise_recorded_date", "prepaid_amount", "refunded_amount"]]
+            .isna()
+            .all(axis=None)
+        )
+    # Of several later rows the earliest speaks for the line.
+    both = backorder_rows({**SENT, "quantity": 6.0, "filled_date": "2024-07-02"}, SENT)
+    assert known_at("backorders", both[::-1], day).frame["quantity"].tolist() == [6.0]
+
+
+def test_a_promise_told_in_time_stays_known_when_its_row_is_filled_later() -> None:
+    first = {"promised_date": "2024-06-20", "promise_recorded_date": "2024-06-01", "prepaid_amount": 5.0}
+    second = {**first, "promised_date": "2024-07-20", "promise_recorded_date": "2024-06-15"}
+    rows = backorder_rows(first, {**second, "quantity_filled": 5.0, "filled_date": "2024-07-19"})
+    known = known_at("backorders", rows, pd.Timestamp("2024-06-30"))
+    assert known.frame["promised_date"].dt.day.tolist() == [20, 20]
+    assert known.frame["quantity_filled"].fillna(0).tolist() == [0, 0]
+    assert known.frame["prepaid_amount"].tolist() == [5, 5]
+    # A later shipment that only repeats a promise brings nothing.
+    again = backorder_rows(first, {**first, "quantity": 9.0, "quantity_filled": 4.0, "filled_date": "2024-07-19"})
+    assert known_at("backorders", again, pd.Timestamp("2024-06-30")).frame["quantity"].tolist() == [5.0]
 
 
 def test_undated_facts_are_unknown_in_the_past() -> None:

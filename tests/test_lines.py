@@ -211,9 +211,14 @@ def test_rows_after_as_of_change_nothing(seed: int) -> None:
         known.loc[known[column] > later, column] = pd.NaT
     known.loc[known["promise_recorded_date"] > later, ["promised_date", "promise_recorded_date"]] = pd.NaT
     known = known[~(known["order_date"] > later)]
-    lines, past = (open_lines(x, ITEMS, as_of=AS_OF) for x in (frame, known))
-    pd.testing.assert_frame_equal(lines.frame, past.frame)
-    pd.testing.assert_frame_equal(lines.closed, past.closed)
+    revised = known[known["quantity"] > 0].sample(60, random_state=seed).assign(quantity=777.0, quantity_filled=5.0, prepaid_amount=1e6)
+    for column in ("filled_date", "cancelled_date", "promise_recorded_date"):
+        planted = pd.concat(
+            [known, revised.assign(**{column: later + pd.Timedelta(days=9)}), frame[frame["order_date"] > later]]
+        )
+        lines, past = (open_lines(x.reset_index(drop=True), ITEMS, as_of=AS_OF) for x in (planted, known))
+        pd.testing.assert_frame_equal(lines.frame, past.frame)
+        pd.testing.assert_frame_equal(lines.closed, past.closed)
 
 
 def test_empty_table_and_bucket() -> None:
@@ -227,3 +232,19 @@ def test_empty_table_and_bucket() -> None:
     assert part["order_id"].tolist() == ["1", "2", "3"]
     assert pointers.tolist() == [0, 1, 3]
     assert lines.queue_quantity.tolist() == [0.0, 10.0, 20.0]
+
+
+def test_a_row_recorded_later_is_set_aside_and_counted() -> None:
+    known = {"promised_date": "2024-02-20", "promise_recorded_date": "2024-02-02"}
+    later = {
+        "quantity": 50.0,
+        "promised_date": "2024-05-01",
+        "promise_recorded_date": "2024-03-02",
+        "prepaid_amount": 9,
+    }
+    found = open_lines(table(known, later), ITEMS, as_of=AS_OF)
+    alone = open_lines(table(known), ITEMS, as_of=AS_OF)
+    columns = ["quantity", "promised_date", "n_promises", "prepaid_amount", "status"]
+    pd.testing.assert_frame_equal(found.frame[columns], alone.frame[columns], check_dtype=False)
+    assert reasons(found)["recorded after as_of"] == 1
+    assert found.quality.set_index("rule").loc["recorded after as_of", "rows_set_aside"] == 1

@@ -20,11 +20,12 @@ def day(offset: float | None) -> Any:
 
 def lines(*rows: dict[str, Any]) -> pd.DataFrame:
     """Fill dates of lines ordered two days ago that are expected in ten days; dates in days from `AS_OF`."""
-    base = {"order_date": -2, "promised_date": None, "fill_date_0.5": 10, "fill_date_0.9": 12, "promise_date": 12}
+    base = {"order_date": -2, "promised_date": None, "fill_date_0.5": 10, "promise_date": 12}
     frame = pd.DataFrame([{**base, **row} for row in rows])
     dates = {c: pd.Series([day(x) for x in frame[c].astype(object).where(frame[c].notna(), None)]) for c in base}
     frame = frame.assign(**{c: x.astype("datetime64[s]") for c, x in dates.items()})
     fixed = {"order_id": [f"o{k}" for k in range(len(rows))], "sku": "A", "location": "", "customer_id": "c"}
+    fixed["source"] = "next order"
     frame = frame.assign(**{k: v for k, v in fixed.items() if k not in frame}, quantity=2.0, p_at_promise=0.93)
     return frame.assign(waited_days=(AS_OF - frame["order_date"]).dt.days)
 
@@ -38,11 +39,16 @@ def kinds(frame: pd.DataFrame) -> list[list[str]]:
 
 
 def test_what_is_in_stock_is_available_and_nothing_else() -> None:
-    table = lines({"fill_date_0.5": 0, "fill_date_0.9": 0, "promise_date": 1, "promised_date": -9})
+    table = lines({"fill_date_0.5": 1, "promise_date": 1, "promised_date": -9, "source": "stock now"})
     frame = notices_frame(table, cutoffs(1.0, "B"), as_of=AS_OF, settings=Settings())
     assert kinds(frame) == [["availability"]]
-    assert frame["new_date"].iloc[0] == AS_OF
+    assert frame["new_date"].iloc[0] == day(1)
     assert frame["text"].iloc[0] == "Order o0: 2 x A can ship now."
+
+
+def test_an_order_that_comes_tomorrow_is_not_in_stock() -> None:
+    table = lines({"fill_date_0.5": 1, "promise_date": 1, "source": "PO 4711 (ACME)"})
+    assert kinds(notices_frame(table, cutoffs(), as_of=AS_OF, settings=Settings())) == [["new_estimate"]]
 
 
 def test_estimates_and_delays_follow_the_tolerance() -> None:
@@ -76,7 +82,7 @@ def test_consent_or_refund_by_the_rule_table() -> None:
         {"promised_date": 11},  # more likely kept than not
         {"order_date": -25},  # nothing stated: 30 days end in five
         {"order_date": -5},
-        {"fill_date_0.5": None, "fill_date_0.9": None, "promise_date": None},  # no supply in sight
+        {"fill_date_0.5": None, "promise_date": None},  # no supply in sight
         {"promised_date": -3},
     )
     frame = notices_frame(table, cutoffs(400.0), as_of=AS_OF, settings=Settings())

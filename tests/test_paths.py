@@ -112,12 +112,29 @@ def test_numbers_per_item_are_never_given_to_the_wrong_item() -> None:
         "1 of 2 lack one: S000": pd.Series({"S000": np.nan, "S001": 2.0}),
         "several values for S000": pd.Series([1.0, 2.0], index=["S000", "S000"]),
         "lack one": pd.Series([1.0, 2.0, 3.0]),
+        "lack one: S000, S001": pd.Series([1.0, 2.0], index=[1000, 1001]),
+        "2 of 2 lack one": pd.Series([1.0, 2.0], index=[1, 0]),
     }
     for message, values in wrong.items():
         with pytest.raises(InvalidSettings, match=f"on_hand .*{message}"):
             in_item_order(values, items, "on_hand")
     with pytest.raises(InvalidSettings, match="several locations"):
         in_item_order(pd.Series({"S000": 1.0}), items.assign(sku="S000", location=["x", "y"]), "on_hand")
+
+
+def test_numeric_skus_are_found_whatever_the_order_and_type_of_the_index() -> None:
+    items = items_of(2).assign(sku=["1000", "1001"])
+    for index in ([1001, 1000], ["1001", "1000"], [(1001, ""), (1000, "")]):
+        values = pd.Series(
+            [5.0, 7.0], index=index if isinstance(index[0], int | str) else pd.MultiIndex.from_tuples(index)
+        )
+        assert in_item_order(values, items, "on_hand").tolist() == [7.0, 5.0]
+    assert in_item_order(pd.Series([5.0, 7.0]), items, "on_hand").tolist() == [5.0, 7.0]
+    swapped = items.assign(sku=["1", "0"])
+    assert in_item_order(pd.Series([5.0, 7.0]), swapped, "on_hand").tolist() == [7.0, 5.0], "the index names the items"
+    assert in_item_order(pd.Series([5.0, 7.0]), items.assign(sku=["1", "2"]), "on_hand").tolist() == [5.0, 7.0]
+    with pytest.raises(InvalidSettings, match="several values for 1000"):
+        in_item_order(pd.Series([5.0, 7.0, 8.0], index=[1000, "1000", 1001]), items, "on_hand")
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 3, 4), (2, 3, 5)])

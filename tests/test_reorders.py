@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -122,15 +123,15 @@ def test_an_order_of_week_x_is_usable_from_week_x_plus_3_known_answer() -> None:
 @given(
     demand=arrays(np.float64, 9, elements=st.integers(0, 6).map(float)),
     receipts=arrays(np.float64, 9, elements=st.integers(0, 4).map(float)),
-    start=st.integers(0, 20), arrival=st.integers(0, 11), after=st.integers(-3, 6), joins=st.sampled_from([0, 0.4, 1]),
+    start=st.integers(0, 20), arrival=st.integers(0, 7), after=st.integers(-3, 9), joins=st.sampled_from([0, 0.4, 1]),
 )  # fmt: skip
 def test_the_need_is_the_smallest_order_that_leaves_nothing_unmet_until_the_next_arrives(
     demand: Floats, receipts: Floats, start: int, arrival: int, after: int, joins: float
 ) -> None:
     at = np.full((1, 1), arrival)
     one = (np.array([float(start)]), demand[None, None], receipts[None, None])
-    need = order_need(*one, at, at + after, joins=np.array([joins]))
     until = min(max(arrival + after, arrival + 1), 9)
+    need = order_need(*one, at, np.minimum(at + after, 9), joins=np.array([joins]))
     assert need.protected_demand[0, 0] == demand[:until].sum()
     assert need.lead_demand[0, 0] == demand[:arrival].sum()
     level, lowest = float(start), np.inf
@@ -141,6 +142,19 @@ def test_the_need_is_the_smallest_order_that_leaves_nothing_unmet_until_the_next
         level -= demand[t] - ((1 - joins) * missed if t < arrival else 0.0)
         lowest = min(lowest, level) if t >= arrival else lowest
     assert need.need[0, 0] == pytest.approx(max(-lowest, 0.0))
+
+
+@pytest.mark.parametrize(("joins", "wanted"), [(1.0, 15.0), (0.0, 4.0), (0.5, 9.5)])
+def test_arrivals_beyond_the_paths_are_waited_for_at_the_expected_rate(joins: float, wanted: float) -> None:
+    demand = np.full((1, 1, 6), 2.0)
+    at = np.full((1, 1), 8)
+    need = order_need(np.array([5.0]), demand, 0 * demand, at, at + 2, joins=np.array([joins]))
+    assert need.lead_demand.tolist() == [[16]]
+    assert need.protected_demand.tolist() == [[20]]
+    # Sixteen are wanted before it comes: eleven too many, of which some wait; four more until the next.
+    assert need.need.tolist() == [[wanted]]
+    stated = order_need(np.array([5.0]), demand, 0 * demand, at, at + 2, joins=np.ones(1), later_demand=np.array([0.0]))
+    assert stated.need.tolist() == [[7]]
 
 
 def test_units_that_wait_are_ordered_unless_what_is_on_order_serves_them_in_time() -> None:
@@ -214,7 +228,7 @@ def test_levels_are_quantiles_of_demand_until_the_two_arrivals() -> None:
 def test_receipts_may_be_paths_or_dated_and_a_date_inside_a_period_waits_for_the_next() -> None:
     forecast = weekly(np.full((2, 3, 4), 5.0))
     dated = pd.DataFrame(
-        {"sku": ["S000", "S000", "S001", "S009"], "date": ["2024-07-08", "2024-07-01", "2024-07-09", "2024-07-01"],
+        {"sku": ["S000", "S000", "S001", "S001"], "date": ["2024-07-08", "2024-07-01", "2024-07-09", "2024-12-01"],
          "quantity": [4.0, 1.0, 6.0, 99.0]}
     )  # fmt: skip
     array = np.zeros((2, 3, 4))
@@ -249,6 +263,18 @@ def test_learned_lead_times_give_the_orders_of_the_same_fixed_ones() -> None:
     fixed = recommend_orders(forecast, on_hand=on_hand(5), lead_time=9, review_periods=7)
     assert learned["order_quantity"].tolist() == fixed["order_quantity"].tolist() == [15 * 2 - 5]
     assert learned["arrival_0.5"][0] == AS_OF + pd.Timedelta(days=9)
+
+
+def test_an_order_that_may_never_come_is_large_but_finite() -> None:
+    lead = delivered_after(9)
+    doubtful = replace(lead, cdf=0.8 * lead.cdf)
+    forecast = daily(np.full((1, 500, 40), 2.0))
+    options: dict[str, Any] = {"on_hand": on_hand(5), "review_periods": 7, "settings": Settings(service_level=0.95)}
+    sure, unsure = (recommend_orders(forecast, lead_time=law, **options) for law in (lead, doubtful))
+    grid = lead.cdf.shape[1]
+    assert sure["order_quantity"][0] < unsure["order_quantity"][0] <= 2 * (grid + 7)
+    assert unsure["arrival_0.5"][0] == AS_OF + pd.Timedelta(days=9)
+    assert pd.isna(unsure["arrival_0.9"][0])
 
 
 def test_a_forecast_that_ends_before_the_next_order_arrives_is_refused() -> None:
@@ -291,11 +317,59 @@ def test_input_that_names_nobody_or_no_day_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="on_hand needs one value per item; 1 of 2 lack one: S001"):
         recommend_orders(forecast, on_hand=pd.Series({"S000": 1.0, "S002": 1.0}))
     undated = pd.DataFrame({"sku": "S000", "date": [pd.NaT], "quantity": 5.0})
-    with pytest.raises(InvalidSettings, match="every row of receipts needs a date"):
+    with pytest.raises(InvalidSettings, match="1 of 1 rows of receipts need a date"):
         recommend_orders(forecast, on_hand=on_hand(1, 1), receipts=undated)
     other = SamplePaths.from_array(np.ones((2, 4, 3)), skus(2), forecast.dates)
     with pytest.raises(InvalidSettings, match=r"forecast's shape \(2, 5, 3\), got \(2, 4, 3\)"):
         recommend_orders(forecast, on_hand=on_hand(1, 1), receipts=other)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"sku": "s000"}, "1 of 1 rows of receipts name an item .* such as s000 2024-07-08"),
+        ({"location": "x"}, "name an item .* such as S000 x 2024-07-08"),
+        ({"date": "2024-06-30"}, "on or before the decision at the end of 2024-06-30: that is on hand already"),
+        ({"date": "2020-01-01"}, "such as S000 2020-01-01"),
+        ({"date": "soon"}, "need a date"),
+        ({"quantity": np.nan}, "need a quantity of 0 or more"),
+        ({"quantity": -4.0}, "need a quantity of 0 or more"),
+    ],
+)
+def test_a_receipt_that_would_vanish_or_count_twice_is_refused(columns: dict[str, Any], message: str) -> None:
+    receipt = pd.DataFrame({"sku": ["S000"], "date": ["2024-07-08"], "quantity": [9.0]})
+    assert quantity(weekly(np.ones((2, 5, 3))), on_hand(0, 0), receipts=receipt, lead_time=3).tolist() == [0, 3]
+    with pytest.raises(InvalidSettings, match=message):
+        quantity(weekly(np.ones((2, 5, 3))), on_hand(0, 0), receipts=receipt.assign(**columns), lead_time=3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lead_time": 2.5}, r"lead_time is a whole number of periods, got 2\.5"),
+        ({"lead_time": "3"}, "lead_time is a whole number of periods, got '3'"),
+        ({"review_periods": 1.5}, r"review_periods is a whole number of periods, got 1\.5"),
+        (
+            {"receipts": pd.DataFrame({"sku": ["S000"], "quantity": [1.0]})},
+            "receipts are paths, or a frame .* lacks date",
+        ),
+        ({"receipts": {"S000": 4}}, "receipts are paths, or a frame"),
+    ],
+)
+def test_what_is_of_the_wrong_kind_is_said_in_words(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidSettings, match=message):
+        quantity(weekly(np.ones((2, 5, 3))), on_hand(1, 1), **options)
+
+
+def test_stock_may_be_a_mapping_and_numeric_skus_are_not_taken_for_positions() -> None:
+    forecast = SamplePaths.from_array(np.full((2, 10, 4), 2.0), ["1000", "1001"], weekly(np.ones((1, 1, 4))).dates)
+    for stock in (
+        pd.Series([100.0, 0.0], index=[1001, 1000]),
+        {"1001": 100, "1000": 0},
+        {("1001", ""): 100, (1000, ""): 0},
+    ):
+        orders = recommend_orders(forecast, on_hand=stock, lead_time=3)
+        assert orders["order_quantity"].tolist() == [6, 0]
 
 
 def test_buckets_locations_and_the_order_of_item_rows_do_not_matter() -> None:
@@ -329,10 +403,15 @@ def test_row_quantiles_take_a_level_per_row() -> None:
     assert row_quantiles(ten, np.array([0.7])).tolist() == [6]
 
 
-def test_arrivals_beyond_the_clock_are_beyond_it() -> None:
-    clock = Clock.ahead(AS_OF, "W-MON", 14)
-    days = np.array([[1, 2, 8, 9, 15, 2**31 - 1]], dtype=np.int64)
-    assert arrival_periods(days, clock).tolist() == [[0, 1, 1, 2, 2, 2]]
+@pytest.mark.parametrize(("freq", "days"), [("D", 5), ("W-MON", 14), ("MS", 60)])
+def test_periods_are_counted_on_beyond_the_clock(freq: str, days: int) -> None:
+    near, far = Clock.ahead(AS_OF, freq, days), Clock.ahead(AS_OF, freq, 700)
+    arrivals = np.arange(1, 600)[None, :]
+    counted, known = arrival_periods(arrivals, near), arrival_periods(arrivals, far)
+    inside = known < near.n_periods
+    assert inside.any()
+    np.testing.assert_array_equal(counted[inside], known[inside])
+    assert np.abs(counted - known).max() <= (freq == "MS"), "months have a mean length there"
 
 
 def test_targets_are_the_critical_ratio_only_where_costs_are_known() -> None:

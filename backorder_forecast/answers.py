@@ -158,20 +158,28 @@ def _stockouts(stockouts: pd.DataFrame, causes: pd.DataFrame, about: pd.DataFram
 
 
 def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
-    frame = reorders.merge(stockouts[["sku", "location", "order_by_date", "flag", "avoidable"]], on=["sku", "location"])
-    as_of, level = fitted.world.clock.as_of, fitted.world.settings.service_level
+    keys, settings = ["sku", "location"], fitted.world.settings
+    risk = stockouts[[*keys, "order_by_date", "flag", "avoidable", "p_unmet_before_arrival", "on_order"]]
+    frame = reorders.merge(risk, on=keys).merge(fitted.world.facts[[*keys, "active"]], on=keys)
+    as_of, level = fitted.world.clock.as_of, settings.service_level
+    none = frame["order_quantity"] <= 0
+    gap = none & (frame["flag"] != "ok") & (frame["p_unmet_before_arrival"] >= settings.watch_probability)
     late = ~frame["avoidable"]
     today = frame["order_by_date"] == as_of
-    frame["urgency"] = np.select(
-        [frame["order_quantity"] <= 0, late, today], ["none", "overdue", "today"], "this review"
-    )
+    frame["urgency"] = np.select([none, late, today], ["none", "overdue", "today"], "this review")
     frame["reason"] = np.select(
         [
-            frame["order_quantity"] <= 0,
+            none & ~frame["active"].astype(bool),
+            gap & (frame["on_order"] > 0),
+            gap,
+            none,
             late,
             frame["order_quantity"] > np.ceil(frame["need_units"]),
         ],
         [
+            "no longer sold: nothing more is ordered",
+            "an order placed now comes too late for the gap; what is on order covers afterwards",
+            "an order placed now comes too late for the gap; nothing more is needed afterwards",
             "stock and open orders last until the next order arrives",
             f"an order placed now may come too late to keep {level:.0%} service; it limits the gap",
             "need raised to the minimum quantity or full packs",
@@ -180,7 +188,7 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
     )
     frame["_order"] = frame["urgency"].map({"overdue": 0, "today": 1, "this review": 2, "none": 3})
     frame = frame.sort_values(["_order", "order_by_date", "sku", "location"], kind="stable", na_position="first")
-    return frame.drop(columns=["_order", "avoidable"])
+    return frame.drop(columns=["_order", "avoidable", "p_unmet_before_arrival", "on_order", "active"])
 
 
 def _excess(fitted: Fitted) -> pd.DataFrame:

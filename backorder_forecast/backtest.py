@@ -26,6 +26,7 @@ from backorder_forecast.frames import empty_frame
 from backorder_forecast.lines import open_lines
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.paths import path_quantiles
+from backorder_forecast.pipeline import check_inputs
 from backorder_forecast.scores import average_precision, brier, pinball
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, simulate
@@ -110,6 +111,7 @@ def backtest(
     NotEnoughHistory
         If no origin leaves at least twice the window of history before it.
     """
+    check_inputs(tables, settings)
     settings = (settings or Settings()).replace(horizon_days=window_days)
     days = _origins(tables, origins, window_days)
     parts: list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = []
@@ -203,7 +205,8 @@ def _promises(fill_dates: pd.DataFrame, items: pd.DataFrame, tables: Tables, ori
     broken = ~filled & frame["outcome"].isna() & (frame["promise_date"] <= tables.as_of)
     frame["filled_date"] = frame.pop("closed_date").where(filled)
     kept = (frame["filled_date"] <= frame["promise_date"]).astype(float)
-    frame["kept"] = kept.where((filled | broken) & frame["promise_date"].notna())
+    # A promise not yet due counts for nothing: only those already kept are known of them.
+    frame["kept"] = kept.where((filled | broken) & (frame["promise_date"] <= tables.as_of))
     frame.insert(0, "origin", origin)
     return frame.drop(columns="outcome")
 

@@ -108,6 +108,8 @@ def line_cash_flow(
     price, shape, rate
         Of all items, shape (n_items,): price per unit, and the posterior of the cancellation hazard (`fit_patience`).
     """
+    # The end of `as_of` has passed: what could ship on that day ships on the next.
+    complete_day = np.maximum(complete_day, 1)
     money = line_money(lines, price)
     item = lines["item"].to_numpy(np.int64)
     factors = settings.payment_hazard
@@ -126,8 +128,8 @@ def cash_flow_frame(flow: CashFlow, *, as_of: pd.Timestamp) -> pd.DataFrame:
     Returns
     -------
     One row per day from `as_of` to the horizon: date, deposits (all on `as_of`: what is held then), balances, refunds,
-    goods_shipped (their value), expected_cash (deposits + balances - refunds of the day), refundable_liability (held
-    at the end of the day against goods not yet shipped).
+    goods_shipped (their value), expected_cash (balances - refunds of the day: money still to move, so 0 on `as_of`;
+    deposits were paid before), refundable_liability (held at the end of the day against goods not yet shipped).
 
     Examples
     --------
@@ -135,7 +137,7 @@ def cash_flow_frame(flow: CashFlow, *, as_of: pd.Timestamp) -> pd.DataFrame:
     >>> flow = CashFlow(3 * MICRO, np.array([0, 10 * MICRO]), np.array([0, 7 * MICRO]), zero, 1)
     >>> table = cash_flow_frame(flow, as_of=pd.Timestamp("2024-05-06"))
     >>> table[["deposits", "balances", "expected_cash", "refundable_liability"]].to_numpy().tolist()
-    [[3.0, 0.0, 3.0, 3.0], [0.0, 7.0, 7.0, 0.0]]
+    [[3.0, 0.0, 0.0, 3.0], [0.0, 7.0, 7.0, 0.0]]
     """
     days = len(flow.goods) if flow.known_lines else 0
     dates = pd.date_range(as_of, periods=days, freq="D", unit="s")
@@ -145,7 +147,7 @@ def cash_flow_frame(flow: CashFlow, *, as_of: pd.Timestamp) -> pd.DataFrame:
     liability = held + totals[0] - totals[1] - totals[2]
     balances, refunds, goods = (np.diff(x, prepend=0) for x in totals)
     deposits = np.diff(held, prepend=0)
-    parts = (deposits, balances, refunds, goods, deposits + balances - refunds, liability)
+    parts = (deposits, balances, refunds, goods, balances - refunds, liability)
     return pd.DataFrame({"date": dates, **{c: p / 100.0 for c, p in zip(COLUMNS[1:], parts, strict=True)}})
 
 

@@ -103,28 +103,37 @@ def cause_frame(items: pd.DataFrame, situation: Situation) -> pd.DataFrame:
     frame["monte_carlo_error"] = error
     names = np.asarray(PLAYERS, dtype=object)[best]
     waiting = ~clear & (situation.start < 0)
+    # An empty shelf is called out at once; the risk here is that of the demand still to come.
+    empty = np.isclose(situation.start, 0.0, atol=1e-9)
     frame["cause"] = np.select([clear, waiting], [names, "already short"], "not distinguishable").astype(str)
     frame["cause_share"] = np.where(clear, top, np.nan)
     frame["cause_text"] = [
-        _sentence(c, r, r - t) if ok else _UNCLEAR[w].format(risk=r)
-        for c, r, t, ok, w in zip(names, now, top, clear, waiting.tolist(), strict=True)
+        _sentence(c, r, r - t, empty=e) if ok else _UNCLEAR["waiting" if w else "empty" if e else "risk"].format(risk=r)
+        for c, r, t, ok, w, e in zip(names, now, top, clear, waiting.tolist(), empty.tolist(), strict=True)
     ]
     return frame
 
 
 _UNCLEAR = {
-    True: "customers already wait for more than there is; see fill_dates for when they are served",
-    False: "risk {risk:.0%}; no single input explains it",
+    "waiting": "customers already wait for more than there is; see fill_dates for when they are served",
+    "empty": "stock is zero now; demand before a new order arrives will go unmet with {risk:.0%} probability;"
+    " no single input explains it",
+    "risk": "risk {risk:.0%}; no single input explains it",
 }
 
 
-def _sentence(cause: str, risk: float, without: float) -> str:
+def _sentence(cause: str, risk: float, without: float, *, empty: bool) -> str:
     texts: Mapping[str, str] = {
         "late order": "open orders are late",
         "demand surge": "demand is above what was forecast when the last order was due",
         "ordered too little": "too little is on order for the demand until the next delivery",
         "held stock": "stock is on hold",
     }
+    if empty:
+        return (
+            f"stock is zero now; {texts[cause]}; demand before a new order arrives will go unmet with {risk:.0%}"
+            f" probability, without that with about {max(without, 0.0):.0%}"
+        )
     return f"{texts[cause]}; without that the risk would be about {max(without, 0.0):.0%} instead of {risk:.0%}"
 
 

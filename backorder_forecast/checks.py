@@ -54,14 +54,23 @@ def check_duplicates(drafts: Mapping[str, Draft], *, drop: bool) -> None:
         else:
             identified = {"order_id", "po_id"} & draft.given
             doubt = "perhaps a double export" if identified else "without an order number they may be real"
+            if name == "purchase_orders" and identified:
+                doubt = "open ones as schedule lines, receipts as far as they fit what was ordered"
             draft.note("exact duplicates", again, f"kept ({doubt}); drop_duplicates=True counts each once")
 
 
-def check_locations(drafts: Mapping[str, Draft]) -> None:
-    """One meaning of location in all tables: the sales decide whether the shop has several."""
-    places = drafts["sales"].frame["location"].dropna().unique()
+def check_locations(drafts: Mapping[str, Draft], *, as_of: pd.Timestamp | None) -> None:
+    """One meaning of location in all tables: the sales decide whether the shop has several.
+
+    Only rows up to `as_of` decide; without it those up to the latest snapshot, else all.
+    """
+    if as_of is None and "inventory" in drafts:
+        as_of = drafts["inventory"].frame["date"].max()
+    day = pd.Timestamp.max if as_of is None or pd.isna(as_of) else as_of
+    sales = drafts["sales"].frame
+    places = sales["location"][(sales["date"] <= day).to_numpy()].dropna().unique()
     with_places = any(str(p) for p in places)
-    homes = _homes(drafts) if with_places else pd.DataFrame()
+    homes = _homes(drafts, day) if with_places else pd.DataFrame()
     for draft in drafts.values():
         if "location" not in draft.frame:
             continue
@@ -156,7 +165,9 @@ def _check_purchase_orders(draft: Draft) -> None:
     for column in ("promised_date", "supplier_confirmed_date"):
         _ignore(draft, column, _later(frame["order_date"], frame[column]), f"{column} before the order date")
     undated = (frame["quantity_received"] > 0) & frame["received_date"].isna() & frame["cancelled_date"].isna()
-    draft.note("received without a date", undated.to_numpy(), "counts as received; says nothing about lead times")
+    draft.note(
+        "received without a date", undated.to_numpy(), "counts as received; tells no lead time and no day of stock"
+    )
 
 
 def _check_inventory(draft: Draft) -> None:
@@ -202,12 +213,14 @@ def _check_products(draft: Draft) -> None:
     draft.note("unit cost above the price", loss.to_numpy(), "used as given: margins are negative")
 
 
-def _homes(drafts: Mapping[str, Draft]) -> pd.DataFrame:
-    """Known (sku, location) pairs of sales, inventory and products."""
+def _homes(drafts: Mapping[str, Draft], day: pd.Timestamp) -> pd.DataFrame:
+    """(sku, location) pairs of products, and of sales and inventory up to a day."""
     parts = []
     for name in ("sales", "inventory", "products"):
         if name in drafts:
             frame = drafts[name].frame
+            if "date" in frame:
+                frame = frame[(frame["date"] <= day).to_numpy()]
             codes = _pair_codes(frame["sku"], frame["location"])
             pairs = frame[["sku", "location"]].iloc[np.unique(codes, return_index=True)[1]].astype("str")
             parts.append(pairs[pairs["location"].notna() & (pairs["location"] != "")])

@@ -72,10 +72,18 @@ Out = Annotated[Path, typer.Option(help="Folder for the results.")]
 Fail = Annotated[FailOn | None, typer.Option(help="Exit with 1 if an item has this flag or a more urgent one.")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"backorder-forecast {version('backorder_forecast')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _about(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=lambda asked: _version(asked), help="Show the version.")
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
     ] = False,
 ) -> None:
     """Options of the command as a whole; the version is shown by its callback."""
@@ -156,8 +164,8 @@ def backtest(
         elif not quiet:
             scores = done.summary()
             better = scores["score"].map(_BETTER).fillna("").astype("str")
-            columns = [*scores.columns[:3], "better", *scores.columns[3:]]
-            _print_frame(scores.assign(better=better)[columns], "Mean over the origins")
+            order = [*scores.columns[:3], "better", *scores.columns[3:]]
+            _print_frame(scores.assign(better=better).reindex(columns=order), "Mean over the origins")
 
 
 @app.command()
@@ -203,14 +211,6 @@ def sample(
 def main() -> None:
     """Entry point of the command `backorder-forecast`."""
     app()
-
-
-def _version(asked: bool) -> None:
-    if asked:
-        from backorder_forecast import __version__
-
-        typer.echo(f"backorder-forecast {__version__}")
-        raise typer.Exit
 
 
 def _report(

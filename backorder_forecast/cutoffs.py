@@ -34,6 +34,8 @@ LONG_WAIT_DAYS = 60.0
 """Expected wait from which a dear line is paid in instalments rather than by a deposit. Judgement."""
 WORTHWHILE = 0.01
 """Least gain by asking for money in advance, as a share of the line's price. Judgement."""
+SUBSTITUTE_DAYS = 14.0
+"""Days that the free stock of a substitute lasts at least for it to be offered. Judgement."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +47,9 @@ class Cutoffs:
     frame
         One row per item: sku, location, wait_cutoff_days, wait_cutoff_days_low, wait_cutoff_days_high, own_cutoff_days
         (before the band), band_low, band_high, band_share (weight of the band where it moves the cutoff, else 0),
-        basis, price, line_units, daily_capacity, substitute_sku (in stock, else empty), balk, product_type,
-        type_assumed.
+        basis, price, line_units, daily_capacity, substitute_sku (in stock and lasting, else empty), substitute_short
+        (the substitute where its stock does not last, else empty), substitute_left (its free units, NaN without a
+        substitute), balk, product_type, type_assumed.
     terms, law
         What a line is worth and how long its customers wait, in item order.
     cheap_line
@@ -66,13 +69,16 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
     ----------
     facts
         One row per item: sku, location, price, unit_cost, usable (units that can ship now), backordered; optionally
-        daily_capacity, substitute_sku. A missing price falls back on the lines' unit prices; without any price the
+        daily_capacity, substitute_sku, mean_daily (demand). A substitute must have stock beyond its own queue that
+        lasts `SUBSTITUTE_DAYS`. A missing price falls back on the lines' unit prices; without any price the
         cutoff rests on the shares of `settings` alone and money columns stay empty.
     """
     n = len(facts)
     price, units = _price(facts, lines), _line_units(lines, n)
     margin = _margin(price, facts["unit_cost"].to_numpy(np.float64), settings)
-    substitute, substitute_margin = _substitute(facts, margin, units)
+    offered, left, lasts = _substitute(facts, units)
+    substitute = np.where(lasts, facts["sku"].astype("str").to_numpy(str)[offered], "")
+    substitute_margin = np.where(lasts, margin[offered], 0.0)
     known = np.isfinite(price)
     scale = np.where(known, price, 1.0) * units
     share_taken = np.where(substitute != "", settings.substitute_acceptance, 0.0)
@@ -116,6 +122,10 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
             "line_units": units,
             "daily_capacity": _column(facts, "daily_capacity"),
             "substitute_sku": substitute,
+            "substitute_short": np.where(
+                (offered >= 0) & ~lasts, facts["sku"].astype("str").to_numpy(str)[offered], ""
+            ),
+            "substitute_left": left,
             "balk": fitted["balk"].to_numpy(),
             "product_type": fitted["product_type"].to_numpy(),
             "type_assumed": fitted["type_assumed"].to_numpy(),
@@ -155,9 +165,10 @@ def wait_cutoff_frame(
     Returns
     -------
     sku, location, wait_cutoff_days, wait_cutoff_days_low, wait_cutoff_days_high, expected_wait_days (a wait that never
-    ends counts as the longest lead time), p_never, basis, max_open_quantity, p_wait_within_cutoff, value_accept,
-    value_refuse (money per line), revenue_kept (over the horizon, against refusing all), decision, reason,
-    payment_terms, substitute_sku, own_cutoff_days, band_share.
+    ends counts as the longest lead time), p_never, basis, max_open_quantity (units of new lines that stock and open
+    orders surely cover within the cutoff; 0 does not forbid a line that a later order fills), p_wait_within_cutoff,
+    value_accept, value_refuse (money per line), revenue_kept (over the horizon, against refusing all), decision,
+    reason, payment_terms, substitute_sku, own_cutoff_days, band_share.
     """
     frame = cutoffs.frame.iloc[start:stop].reset_index(drop=True)
     terms, law = cutoffs.terms.rows(start, stop), cutoffs.law.rows(start, stop)
@@ -231,7 +242,8 @@ def _reasons(
 ) -> list[str]:
     sentences = []
     columns = ["own_cutoff_days", "decision", "substitute_sku", "max_open_quantity", "type_assumed", "wait_cutoff_days"]
-    rows = frame[[*columns, "band_share", "band_low", "band_high", "product_type"]].to_dict("records")
+    columns += ["band_share", "band_low", "band_high", "product_type", "substitute_short", "substitute_left"]
+    rows = frame[columns].to_dict("records")
     for row, wait, worth, stocked in zip(rows, median.tolist(), pays.tolist(), in_stock.tolist(), strict=True):
         line = "once the shelf is empty a new line" if stocked else "a new line"
         if wait == 0:
@@ -244,12 +256,18 @@ def _reasons(
             text += "; the substitute earns more" if row["substitute_sku"] else "; no wait pays at this margin"
         elif row["own_cutoff_days"] >= settings.max_cutoff_days:
             text += f"; it would pay at any wait up to {settings.max_cutoff_days} days"
-        elif not worth:
+        elif not worth and row["decision"] != CONFIRMED:
             text += "; taking it is worth less than refusing"
         if row["decision"] == CONFIRMED:
-            text += f"; {row['max_open_quantity']:.0f} units are covered by stock and open orders within the cutoff"
+            text += f"; accept up to {row['max_open_quantity']:.0f} units that stock and open orders cover in that time"
+            text += "" if worth else ", more is worth less than refusing"
+        elif row["decision"] == ACCEPT and row["max_open_quantity"] == 0 and wait > 0:
+            text += "; accept, but nothing on order covers it for sure yet: the quantity surely covered is 0"
         elif row["decision"] == ALTERNATIVE:
-            text += f"; {row['substitute_sku']} is in stock"
+            text += f"; {row['substitute_sku']} is in stock, {row['substitute_left']:.0f} free units"
+        elif row["decision"] == REFUSE and row["substitute_short"]:
+            left = row["substitute_left"]
+            text += f"; {row['substitute_short']} " + (f"has only {left:.0f} free units" if left > 0 else "is out too")
         if row["band_share"] > 0:
             band = f"{row['product_type']} {row['band_low']:.0f}-{row['band_high']:.0f} days"
             text += f"; the band {band} weighs {row['band_share']:.0%} (own value {row['own_cutoff_days']:.0f})"
@@ -282,17 +300,19 @@ def _margin(price: NDArray[np.float64], cost: NDArray[np.float64], settings: Set
 
 
 def _substitute(
-    facts: pd.DataFrame, margin: NDArray[np.float64], units: NDArray[np.float64]
-) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
-    """Substitute at the same location with enough free stock for a line, and its margin per unit."""
+    facts: pd.DataFrame, units: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Row of the substitute at the same location (-1 without one), its free units, and whether they last."""
     wanted = facts.get("substitute_sku", pd.Series("", index=facts.index)).astype("str").fillna("").to_numpy(str)
     location = facts["location"].astype("str").to_numpy(str)
     known = pd.MultiIndex.from_arrays([facts["sku"].astype("str").to_numpy(str), location])
-    row = np.asarray(known.get_indexer(pd.MultiIndex.from_arrays([wanted, location])))
-    free = facts["usable"].to_numpy(np.float64) - facts["backordered"].to_numpy(np.float64)
-    found = (row >= 0) & (wanted != "") & (row != np.arange(len(facts)))
-    in_stock = found & (np.where(found, np.nan_to_num(free)[row], 0.0) >= units)
-    return np.where(in_stock, wanted, ""), np.where(in_stock, margin[row], 0.0)
+    row = np.asarray(known.get_indexer(pd.MultiIndex.from_arrays([wanted, location])), dtype=np.int64)
+    row = np.where((wanted != "") & (row != np.arange(len(facts))), row, -1)
+    free = np.nan_to_num(facts["usable"].to_numpy(np.float64) - facts["backordered"].to_numpy(np.float64))
+    days = free / np.maximum(_column(facts, "mean_daily"), 1e-12)
+    left = np.where(row >= 0, np.maximum(free[row], 0.0), np.nan)
+    lasts = (row >= 0) & (left > 0) & (left >= units) & (days[row] >= SUBSTITUTE_DAYS)
+    return row, left, lasts
 
 
 def _column(facts: pd.DataFrame, name: str) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from numbers import Integral
 
 import numba as nb
 import numpy as np
@@ -80,7 +81,7 @@ class DemandModel:
         season = self.season.factors(clock.starts)[group]
         factors = season * clock.fraction
         starts, ends = self.starts[rows], self.ends[rows]
-        bounded = ~np.asarray(starts.isna() & ends.isna())
+        bounded = np.asarray(starts.notna()) | np.asarray(ends.notna())
         if bounded.any():
             factors[bounded] = season[bounded] * _share_on_sale(starts[bounded], ends[bounded], clock)
         return factors
@@ -166,8 +167,9 @@ def forecast_demand(
     >>> forecast_demand(panel, horizon=2).mean()["mean"].round(0).tolist()
     [4.0, 4.0]
     """
-    if horizon < 1:
-        raise InvalidSettings(f"horizon is at least one period, got {horizon}")
+    if isinstance(horizon, bool) or not isinstance(horizon, Integral) or horizon < 1:
+        raise InvalidSettings(f"horizon is a whole number of periods, at least one; got {horizon!r}")
+    horizon = int(horizon)
     settings = settings or Settings(seed=seed)
     last = panel.until(panel.n_periods).as_of
     clock = Clock.ahead(last, panel.freq, 32 * horizon if panel.freq == "MS" else 7 * horizon)

@@ -17,7 +17,6 @@ import pandas as pd
 from backorder_forecast.errors import BackorderForecastError
 from backorder_forecast.folder import replaced_when_done
 from backorder_forecast.frames import column_kind, column_note, heading
-from backorder_forecast.summary import figures
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -84,7 +83,6 @@ class _Styles:
         self.title: Format = workbook.add_format({"bold": True, "font_size": 15})
         self.strong: Format = workbook.add_format({"bold": True})
         self.wrap: Format = workbook.add_format({"text_wrap": True, "valign": "top"})
-        self.right: Format = workbook.add_format({"align": "right"})
         self.risk = {flag: workbook.add_format({"bg_color": colour}) for flag, colour in RISK_COLOURS.items()}
 
 
@@ -99,20 +97,23 @@ def _first_sheet(
     sheet.set_column(2, 2, 90)
     lines: list[tuple[Any, ...]] = [((title, styles.title),), ((f"as of {as_of.day} {as_of:%B %Y}", None),), ()]
     if summary is not None:
-        shown = zip(summary["question"], summary["topic"], figures(summary), summary["text"], strict=True)
+        shown = zip(*(summary[c] for c in ("question", "topic", "figure", "kind", "text")), strict=True)
         last = ""
-        for question, topic, figure, text in shown:
+        for question, topic, figure, kind, text in shown:
             if question != last:
                 lines += [(), ((question, styles.strong),)]
-            lines.append(((topic, None), (figure, styles.right), (text, None)))
+            lines.append(((topic, None), (float(figure), styles.by_kind[str(kind)]), (text, None)))
             last = question
         lines.append(())
     if notes:
         lines += [(("Good to know", styles.strong),), *(((note, None),) for note in notes), ()]
     lines.append((("Sheet", styles.strong), ("Rows", styles.strong), ("", None)))
     for row, cells in enumerate(lines):
-        for column, (text, style) in enumerate(cells):
-            sheet.write_string(row, column, str(text), style)
+        for column, (value, style) in enumerate(cells):
+            if not isinstance(value, float):
+                sheet.write_string(row, column, str(value), style)
+            elif np.isfinite(value):
+                sheet.write_number(row, column, value, style)
     for row, (name, frame) in enumerate(frames.items(), len(lines)):
         sheet.write_url(row, 0, f"internal:'{name}'!A1", string=name)
         sheet.write_number(row, 1, len(frame), styles.by_kind["count"])

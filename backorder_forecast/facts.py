@@ -14,8 +14,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.clock import period_start
-from backorder_forecast.panel import daily_matrix, item_codes, stock_exposure, stock_levels
+from backorder_forecast.clock import period_end, period_start
+from backorder_forecast.lines import open_lines
+from backorder_forecast.order_lines import order_lines
+from backorder_forecast.panel import DECIMALS, daily_matrix, item_codes, stock_exposure, stock_levels
 from backorder_forecast.settings import PRODUCT_TYPES, Settings
 
 if TYPE_CHECKING:
@@ -39,6 +41,8 @@ class StockHistory:
     ----------
     on_hand
         At the end of `as_of`, shape (n_items,); NaN where no snapshot is known.
+    shipped_since
+        Units shipped after the item's latest snapshot, shape (n_items,), at least 0.
     exposure
         Daily in-stock share from `first_day` on, shape (n_items, n_days), or None where the history cannot tell.
     first_day, freq
@@ -50,6 +54,7 @@ class StockHistory:
     """
 
     on_hand: NDArray[np.float64]
+    shipped_since: NDArray[np.float64]
     exposure: NDArray[np.float64] | None
     first_day: pd.Timestamp
     freq: str
@@ -57,20 +62,28 @@ class StockHistory:
     quality: pd.DataFrame
 
 
-def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp, *, freq: str = "D") -> StockHistory:
+def stock_history(
+    tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp, *, freq: str = "D", sales_are: str = "shipments"
+) -> StockHistory:
     """Walk stock through the days from `first_day` to `as_of`, for all items at once.
+
+    Where sales are orders (`sales_are="orders"`), what belongs to a backorder line left the shelf when it was filled.
 
     Where sales are recorded by period and dated by its first day, `freq` names that period: days inside it mean nothing
     then, and a snapshot counts as the level at its end.
     """
     first_day = min(first_day, tables.as_of)
     if not tables.has("inventory"):
-        return StockHistory(np.full(len(items), np.nan), None, first_day, freq, (), pd.DataFrame())
+        return StockHistory(
+            np.full(len(items), np.nan), np.zeros(len(items)), None, first_day, freq, (), pd.DataFrame()
+        )
     inventory = _summed(tables.inventory, "on_hand")
     earliest = pd.DatetimeIndex([min(first_day, inventory["date"].min())])
     days = pd.date_range(period_start(earliest, freq)[0], tables.as_of, freq=freq)
     received = _receipt_rows(tables)
     shipped = tables.sales[["sku", "location", "date", "quantity"]]
+    if sales_are == "orders" and tables.has("backorders"):
+        shipped = _shipped_of_orders(tables, items)
     notes: list[str] = []
     rows: list[pd.DataFrame] = []
     latest = inventory["date"].max()
@@ -87,6 +100,15 @@ def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp, 
             f"{older} items are not in the stock of {latest:%Y-%m-%d}: their own latest one was rolled forward"
         )
         rows.append(_quality("inventory", "item missing in the latest snapshot", older, notes[-1]))
+    since = _shipped_since(shipped, inventory, items, freq)
+    held = np.minimum(_latest(tables, items, "reserved"), since)
+    if (held > 0).any():
+        n_held = int((held > 0).sum())
+        notes.append(
+            f"{held.sum():,.10g} reserved units of {n_held:,} item{'s' if n_held > 1 else ''} count as shipped: sales"
+            " recorded since the snapshot are taken off what was reserved in it"
+        )
+        rows.append(_quality("inventory", "reserved before later shipments", n_held, notes[-1]))
     can_walk = len(received) > 0
     if not can_walk and snapshots > 1:
         # Without receipts a walk between snapshots would only ever fall; the snapshots speak for themselves.
@@ -94,7 +116,7 @@ def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp, 
         levels = stock_levels(empty, received, inventory, items, days, freq=freq)
         on_hand = stock_levels(shipped, received, inventory, items, days, freq=freq)[:, -1]
         # What is there at the end of a day was there in it; a level carried on from before says nothing of a sale.
-        received_days = (levels > 0).astype(np.float32)
+        received_days = (levels > 0).astype(np.float64)
         shipped_days = daily_matrix(empty if freq == "D" else shipped, items, days, freq=freq)
         notes.append("no receipts with quantities are known: past stock-outs are read from the snapshots alone")
     else:
@@ -118,7 +140,7 @@ def stock_history(tables: Tables, items: pd.DataFrame, first_day: pd.Timestamp, 
             rows.append(_quality("inventory", "stock does not reconcile", concerned, notes[-1], examples))
     else:
         notes.append("one stock snapshot and no receipts: past stock-outs are unknown, sales are taken as demand")
-    return StockHistory(on_hand.astype(np.float64), exposure, days[0], freq, tuple(notes), _concat(rows))
+    return StockHistory(on_hand, since, exposure, days[0], freq, tuple(notes), _concat(rows))
 
 
 def item_facts(
@@ -156,6 +178,8 @@ def item_facts(
     facts["on_hand"] = np.maximum(stock.on_hand, 0.0)
     for column in ("reserved", "on_hold"):
         facts[column] = _latest(tables, items, column)
+    # What was reserved at the snapshot and has left since is no longer on the shelf.
+    facts["reserved"] = np.maximum(facts["reserved"] - stock.shipped_since, 0.0)
     if "recalled_from" in items:
         begun = pd.to_datetime(items["recalled_from"]) <= tables.as_of
         over = pd.to_datetime(items["recalled_to"]) < tables.as_of
@@ -172,18 +196,73 @@ def with_start_level(facts: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     reserved = facts["reserved"].to_numpy()
     if settings.reserved_includes_backorders:
         reserved = np.maximum(reserved - facts["backordered"].to_numpy(), 0.0)
-    usable = np.maximum(facts["on_hand"] - reserved - facts["on_hold"], 0.0)
-    return facts.assign(usable=usable, start=usable - facts["backordered"])
+    usable = np.maximum(facts["on_hand"] - reserved - facts["on_hold"], 0.0).round(DECIMALS)
+    return facts.assign(usable=usable, start=(usable - facts["backordered"]).round(DECIMALS))
 
 
 def _receipt_rows(tables: Tables) -> pd.DataFrame:
+    """What came in on which day: the receipts that close purchase orders, each with its share of the line."""
     orders = tables.purchase_orders
-    quantity = orders["quantity_received"].fillna(orders["quantity_ordered"])
-    known = orders["received_date"].notna() & quantity.notna() & orders["sku"].notna()
-    rows = orders.loc[known, ["sku", "location"]].copy()
-    rows["date"] = orders.loc[known, "received_date"]
-    rows["quantity"] = quantity[known].astype(float)
-    return rows[rows["sku"].astype("str") != ""]
+    orders = orders[orders["sku"].notna().to_numpy()]
+    # A receipt without an order date is stock all the same; one date for all keeps its line together.
+    placed = orders["order_date"].fillna(orders["received_date"].min())
+    found = order_lines(orders.assign(order_date=placed), as_of=tables.as_of)
+    receipts = found.receipts
+    rows = found.lines[["sku", "location"]].iloc[receipts["line"].to_numpy()].reset_index(drop=True)
+    rows["date"], rows["quantity"] = receipts["received_date"], receipts["quantity"]
+    return rows[((rows["sku"] != "") & rows["quantity"].notna()).to_numpy()]
+
+
+def _shipped_of_orders(tables: Tables, items: pd.DataFrame) -> pd.DataFrame:
+    """Shipments where sales are orders: sku, location, date, quantity.
+
+    An order that is a backorder line leaves the shelf by the fills of the line; without order numbers the line's
+    quantity is taken off the item's orders of that day, as far as they go. The rest was shipped when it was ordered.
+    """
+    lines = open_lines(tables.backorders, items, as_of=tables.as_of)
+    columns = ["item", "order_id", "order_date", "ordered_quantity"]
+    wanted = pd.concat([lines.frame[columns], lines.closed[columns]], ignore_index=True)
+    sales = tables.sales[["order_id", "date", "quantity"]].assign(item=item_codes(tables.sales, items))
+    sold = sales[(sales["quantity"] > 0) & sales["item"].isin(wanted["item"])].assign(row=lambda s: s.index)
+    sold["order_id"] = sold["order_id"].astype("str").fillna("")
+    by_order = sold.merge(wanted[["item", "order_id", "ordered_quantity"]], on=["item", "order_id"])
+    named = wanted.set_index(["item", "order_id"]).index.isin(by_order.set_index(["item", "order_id"]).index)
+    nameless = wanted[~named].groupby(["item", "order_date"])["ordered_quantity"].sum().reset_index()
+    others = sold[~sold["row"].isin(by_order["row"])].assign(order_date=lambda s: s["date"].astype("datetime64[s]"))
+    by_day = others.merge(nameless, on=["item", "order_date"])
+    taken = pd.concat([_taken(by_order, ["item", "order_id"]), _taken(by_day, ["item", "order_date"])])
+    left = tables.sales[["sku", "location", "date", "quantity"]].copy()
+    left["quantity"] = left["quantity"].sub(taken.reindex(left.index, fill_value=0.0))
+    # A fill without a date counts at the order date, like the orders that no line speaks of.
+    filled = lines.shipments.merge(wanted[["item", "order_id", "order_date"]], on=["item", "order_id"])
+    came = items[["sku", "location"]].astype("str").iloc[filled["item"].to_numpy()].reset_index(drop=True)
+    came["date"], came["quantity"] = filled["date"].fillna(filled["order_date"]), filled["quantity"]
+    left = left.astype({"sku": "str", "location": "str"})
+    return pd.concat([left[left["quantity"] != 0], came], ignore_index=True)
+
+
+def _taken(rows: pd.DataFrame, keys: list[str]) -> pd.Series:
+    """Units of each row that belong to a line of `ordered_quantity`, row by row until it is used up."""
+    rows = rows.sort_values([*keys, "date", "quantity"], kind="stable")
+    before = rows.groupby(keys)["quantity"].cumsum() - rows["quantity"]
+    units = np.clip(rows["ordered_quantity"] - before, 0.0, rows["quantity"])
+    return pd.Series(units.to_numpy(dtype=np.float64), index=rows["row"].to_numpy())
+
+
+def _shipped_since(
+    shipped: pd.DataFrame, inventory: pd.DataFrame, items: pd.DataFrame, freq: str
+) -> NDArray[np.float64]:
+    """Units shipped in the days (or periods) after each item's latest snapshot; returns count against them."""
+    latest = inventory.groupby(["sku", "location"], observed=True)["date"].max().reset_index()
+    ends = period_end(period_start(pd.DatetimeIndex(latest["date"]), freq), freq)
+    last = np.full(len(items), np.datetime64("NaT", "s"))
+    code = item_codes(latest, items)
+    last[code[code >= 0]] = ends.to_numpy().astype("datetime64[s]")[code >= 0]
+    recent = shipped[(shipped["date"] > ends.min()).to_numpy()]
+    code = item_codes(recent, items)
+    after = (code >= 0) & (recent["date"].to_numpy().astype("datetime64[s]") > last[code])
+    units = np.bincount(code[after], recent["quantity"].to_numpy(np.float64)[after], len(items))
+    return np.maximum(units, 0.0).round(DECIMALS)
 
 
 def _suppliers(tables: Tables, items: pd.DataFrame) -> pd.Series:

@@ -71,7 +71,8 @@ def read_history(tables: Tables, settings: Settings, *, freq: str | None = None)
     first = demand["date"].min() if len(demand) else tables.as_of
     # Sales dated by period say nothing of the days inside it, so stock is walked by period too.
     step = freq if freq == recorded else "D"
-    stock = stock_history(tables, items, period_start(pd.DatetimeIndex([first]), freq)[0], freq=step)
+    first_day = period_start(pd.DatetimeIndex([first]), freq)[0]
+    stock = stock_history(tables, items, first_day, freq=step, sales_are=settings.sales_are)
     panel = build_panel(
         demand, _with_first_sale(items, demand, tables.as_of, freq), freq=freq, as_of=tables.as_of,
         exposure_days=stock.exposure, first_day=stock.first_day, exposure_freq=stock.freq,
@@ -155,7 +156,7 @@ def fit_world(
 def data_quality(history: History, orders: OpenLines, lines: BackorderLines) -> pd.DataFrame:
     """Account of every row read; rows that a stage set aside leave the rows used of their table."""
     # The account of netting continues the one of reading.
-    parts = [history.records.quality, history.stock.quality, lines.quality]
+    parts = [history.records.quality, history.stock.quality, orders.quality, lines.quality]
     frame = pd.concat([p for p in parts if len(p)], ignore_index=True)
     set_aside = {"backorders": int(lines.quality["rows_set_aside"].sum()) if len(lines.quality) else 0}
     for table, count in set_aside.items():

@@ -64,7 +64,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "order_by_date": Column(
             "date",
             "Order by",
-            "Last review at which an order still keeps the service level; empty: too late, or not needed in these days.",
+            "Last review at which an order still keeps the service level; empty: too late, or no need in these days.",
         ),
         "p_zero": Column("share", "Chance of zero stock", "Probability that stock reaches zero, demand met or not."),
         "already_out": Column("flag", "Out now"),
@@ -104,7 +104,12 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "p_never": Column("share", "Never filled"),
         "expected_wait_days": Column("days", "Wait now, days", "Expected wait of a line taken today."),
         "basis": Column("category", "Rests on"),
-        "max_open_quantity": Column("units", "Take at most", "Further units that can be served within the cutoff."),
+        "max_open_quantity": Column(
+            "units",
+            "Surely covered",
+            "Further units that stock and open orders cover within the longest wait (9 times in 10); more rests on the "
+            "next order.",
+        ),
         "p_wait_within_cutoff": Column("share", "Wait within it", "Probability that the wait stays within the cutoff."),
         "value_accept": Column("money", "Worth if taken"),
         "value_refuse": Column("money", "Worth if refused"),
@@ -144,14 +149,15 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "old_date": Column("date", "Old date"),
         "new_date": Column("date", "New date"),
         "offer": Column("text", "Offer"),
-        "deadline": Column("date", "Answer by"),
+        "deadline": Column("date", "Tell by", "Day by which the customer should be told."),
         "policy_text": Column("text", "Policy"),
         "jurisdiction": Column("category", "Rules of"),
+        "legal_note": Column("text", "Legal note"),
         # --- cash_flow
-        "deposits": Column("money", "Deposits"),
+        "deposits": Column("money", "Deposits", "Money held for open lines; all of it on the first day."),
         "balances": Column("money", "Balances"),
         "refunds": Column("money", "Refunds"),
-        "expected_cash": Column("money", "Expected cash"),
+        "expected_cash": Column("money", "Expected cash", "Balances less refunds: money still to come or go."),
         "refundable_liability": Column("money", "Refundable", "Money held that customers may still ask back."),
         "goods_shipped": Column("money", "Goods shipped"),
         "text": Column("text", "Message"),
@@ -243,6 +249,21 @@ FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
 )  # fmt: skip
 """Core columns of every output frame, in order; forecasts have their quantile levels as numbers."""
 
+FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "stockouts": (
+            "p_unmet_before_arrival", "baseline", "late_order", "demand_surge", "ordered_too_little", "held_stock",
+            "monte_carlo_error", "cause_text",
+        ),
+        "fill_dates": ("promised_date",),
+        "wait_cutoffs": ("p_never", "own_cutoff_days", "band_share"),
+        "reorders": ("need_units", "target", "flag"),
+        "notices": ("quantity", "legal_note", "text"),
+        "cash_flow": ("goods_shipped",),
+    }
+)  # fmt: skip
+"""Columns that a plan adds to the core of a frame; an empty frame has them too."""
+
 _QUANTILE = re.compile(r"^(?:(?P<base>.+)_)?(?P<level>0\.\d+)$")
 
 
@@ -256,9 +277,8 @@ def empty_frame(name: str) -> pd.DataFrame:
     >>> empty_frame("forecasts").columns.tolist()
     ['sku', 'location', 'date', 'mean', 0.1, 0.5, 0.9]
     """
-    return pd.DataFrame(
-        {c: pd.Series(dtype=DTYPES[column_kind(c)]) for c in frame_columns(name)}, index=pd.RangeIndex(0)
-    )
+    columns = (*frame_columns(name), *FURTHER.get(name, ()))
+    return pd.DataFrame({c: pd.Series(dtype=DTYPES[column_kind(c)]) for c in columns}, index=pd.RangeIndex(0))
 
 
 def frame_columns(name: str) -> tuple[str | float, ...]:

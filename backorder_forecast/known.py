@@ -23,6 +23,7 @@ from backorder_forecast.schema import UNPLANNED_EVENTS
 ROW_DATES = {"sales": "date", "purchase_orders": "order_date", "inventory": "date", "backorders": "order_date"}
 """The day on which a row of each table came into being."""
 LINE = ("order_id", "sku", "location")
+ORDER = ("po_id", "supplier", "sku", "location", "order_date")
 RECORDED = ("promise_recorded_date", "filled_date", "cancelled_date")
 """The dates on which a row of a backorder line may have been written."""
 
@@ -73,12 +74,62 @@ def known_at(name: str, frame: pd.DataFrame, as_of: pd.Timestamp, *, undated: bo
         for written, rows in _written_later(frame, later, as_of):
             asides.append((written, rows))
             later = later | rows
+    if name == "purchase_orders":
+        received = frame["received_date"]
+        came = ((received <= as_of) | (received.isna() & (frame["quantity_received"] > 0))).to_numpy()
+        told = frame["promise_recorded_date"]
+        lines = frame.assign(told=told.mask(told > as_of))
+        rows = further_receipts(lines, ~later, came, (received > as_of).to_numpy())
+        if rows.any():
+            asides.append(("received_date", rows))
+            later = later | rows
     kept = frame[~later] if later.any() else frame
     steps = {"purchase_orders": _orders, "backorders": _backorders, "products": _products, "events": _events}
     if name not in steps or kept.empty:
         return Known(kept, later, asides, [])
     opened: list[tuple[str, NDArray[np.bool_]]] = []
     return Known(steps[name](kept.copy(), as_of, undated, opened), later, asides, opened)
+
+
+def further_receipts(
+    orders: pd.DataFrame, usable: NDArray[np.bool_], came: NDArray[np.bool_], later: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Rows of purchase orders that tell a later receipt of a line which another row stands for already.
+
+    Parameters
+    ----------
+    orders
+        Columns po_id, supplier, sku, location, order_date, quantity_ordered, quantity_received, received_date, told
+        (day of a promise recorded in time: a row with one of its own is needed).
+    usable, came, later
+        Rows that count, rows received by then, and rows received later.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"po_id": "7", "supplier": "X", "sku": "A", "location": "", "order_date": 1,
+    ...     "quantity_ordered": 10.0, "quantity_received": [4.0, 6.0], "received_date": [5, 9], "told": 1})
+    >>> further_receipts(rows, np.array([True, True]), np.array([True, False]), np.array([False, True])).tolist()
+    [False, True]
+    """
+    gone = np.zeros(len(orders), dtype=bool)
+    named = (orders["po_id"].fillna("") != "") & (orders["sku"].astype("str").fillna("") != "")
+    here = usable & named.to_numpy()
+    if not (later & here).any():
+        return gone
+    rows = orders.reset_index(drop=True).assign(later=later, known=~later, row=np.arange(len(orders)))[here]
+    rows["order"] = rows.groupby(list(ORDER), dropna=False, sort=False, observed=True).ngroup()
+    rows["ordered"] = rows["quantity_ordered"].fillna(-1.0)
+    rows["sum"] = rows["quantity_received"].fillna(0.0).where((came | later)[here], 0.0)
+    sums = rows.groupby(["order", "ordered"])["sum"].transform("sum")
+    unknown = rows["quantity_received"].isna() & (came | later)[here]
+    unknown = unknown.groupby([rows["order"], rows["ordered"]]).transform("any")
+    # A quantity that arrives in full is a line of its own; the others are revisions of one.
+    full = ((sums >= rows["ordered"] * (1 - 1e-9)) | unknown) & (rows["ordered"] > 0)
+    rows["line"] = rows["ordered"].where(full, -2.0)
+    rows = rows.sort_values(["later", "received_date", "ordered", "quantity_received"], kind="stable")
+    again = rows["later"] & rows.duplicated(["order", "line", "told"])
+    gone[rows.loc[again, "row"].to_numpy()] = True
+    return gone
 
 
 def _written_later(

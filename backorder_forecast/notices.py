@@ -1,10 +1,12 @@
 """Notices: which customer must be told what, why and by when. Nothing is sent; the frame is ready for a mail merge.
 
-Kinds: `availability` (can ship now), `new_estimate` (a first date, or one clearly earlier), `delay` (clearly later than
-promised), `consent_or_refund` (more likely than not late by the rule table; replaces a delay), `alternative` (the wait
-passes the cutoff and a substitute is in stock), `discount` (the wait nears the cutoff and there is no substitute).
-What is clear is set by `Settings.renotify_days` and `renotify_share`. The rule table is a short summary of consumer
-law on late delivery, not legal advice.
+Kinds: `availability` (can ship now), `cannot_fill` (no date can be named and none is near; the only message of its
+line), `new_estimate` (a first date, or one clearly earlier), `delay` (clearly later than promised),
+`consent_or_refund` (more likely than not late by the rule table; replaces a delay), `alternative` (the wait passes the
+cutoff and a substitute is in stock), `discount` (the wait nears the cutoff, will end, and there is no substitute).
+What is clear is set by `Settings.renotify_days` and `renotify_share`. A `deadline` is the day by which to tell; what
+should have been told already is due on the next business day. The rule table is a short summary of consumer law on
+late delivery, not legal advice.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
 
 DISCOUNT_AT = 0.8
 """Share of the acceptable wait from which a discount is offered. Judgement."""
-KINDS = ("availability", "consent_or_refund", "delay", "new_estimate", "alternative", "discount")
+UNFILLED_AT = 0.99
+"""Probability of not being filled in the horizon from which a line without a promise is given up. Judgement."""
+KINDS = ("availability", "cannot_fill", "consent_or_refund", "delay", "new_estimate", "alternative", "discount")
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,16 @@ COLUMNS = (
 
 TEXTS = {
     "availability": "Order {order_id}: {quantity:g} x {sku} can ship now.",
-    "consent_or_refund": "Order {order_id}: {quantity:g} x {sku} is late. New date: {new_date}. {offer}",
-    "delay": "Order {order_id}: {quantity:g} x {sku} comes later than {old_date}. New date: {new_date}.",
+    "cannot_fill": "Order {order_id}: we cannot name a date for {quantity:g} x {sku}. {offer}",
+    "consent_or_refund": "Order {order_id}: {quantity:g} x {sku} {lateness}. {news} {offer}",
+    "delay": "Order {order_id}: {quantity:g} x {sku} comes later than {old_date}. {news}",
     "new_estimate": "Order {order_id}: {quantity:g} x {sku} is expected by {new_date}.",
     "alternative": "Order {order_id}: {quantity:g} x {sku} is a long wait. {offer}",
     "discount": "Order {order_id}: {quantity:g} x {sku} is a long wait. {offer}",
 }
-"""Plain wording per kind; fields are the columns of the frame."""
+"""Plain wording per kind; fields are columns of the frame, and `lateness` and `news` below."""
+LATENESS = ("was due by {due} and is late", "will probably not arrive by {due}")
+"""Where the due day is over, and where it is still ahead."""
 
 
 def notices_frame(
@@ -85,7 +92,7 @@ def notices_frame(
     ----------
     fill_dates
         From `fill_date_frame`: order_id, sku, location, customer_id, quantity, order_date, promised_date,
-        fill_date_0.5, promise_date, p_at_promise, waited_days, source.
+        fill_date_0.5, promise_date, p_at_promise, p_unfilled, waited_days, source.
     cutoffs
         From `wait_cutoff_frame`: sku, location, wait_cutoff_days, substitute_sku.
 
@@ -117,71 +124,88 @@ def notices_frame(
     near = (wait >= DISCOUNT_AT * lines["wait_cutoff_days"]) & ~now
     has_substitute = lines["substitute_sku"].fillna("") != ""
     first = lines["promised_date"].isna() & lines["promise_date"].notna()
+    lost = (lines["p_unfilled"] >= UNFILLED_AT) & lines["promise_date"].isna() & ~now
     hits = {
         "availability": now,
-        "consent_or_refund": late,
-        "delay": (moved == 1) & ~late & ~now,
+        "cannot_fill": lost,
+        "consent_or_refund": late & ~lost,
+        "delay": (moved == 1) & ~late & ~now & ~lost,
         "new_estimate": (first | (moved == -1)) & ~late & ~now,
-        "alternative": too_long & has_substitute,
-        # Who is asked for consent to a delay is not courted in a second message.
-        "discount": near & ~has_substitute & ~late,
+        "alternative": too_long & has_substitute & ~lost,
+        # Who is asked for consent to a delay is not courted in a second message, nor is a wait without an end sold.
+        "discount": near & ~has_substitute & ~late & ~lost & np.isfinite(wait),
     }
     patience_ends = lines["order_date"] + pd.to_timedelta(lines["wait_cutoff_days"].fillna(0).round(), unit="D")
-    deadlines = {
-        "consent_or_refund": _not_before(due, as_of),
-        "delay": _not_before(lines["promised_date"], as_of),
-        "alternative": _not_before(patience_ends, as_of),
-        "discount": _not_before(patience_ends, as_of),
+    soonest = _next_day(as_of, business_days=settings.business_days)
+    last_days = {
+        "cannot_fill": due.fillna(soonest),
+        "consent_or_refund": due,
+        "delay": lines["promised_date"],
+        "alternative": patience_ends,
+        "discount": patience_ends,
     }
+    # The end of `as_of` has passed: nobody can be told on that day.
+    deadlines = {kind: last.mask(last <= as_of, soonest) for kind, last in last_days.items()}
     parts = []
     for kind in KINDS:
         part = lines[hits[kind]].copy()
         part["kind"] = kind
         part["deadline"] = deadlines[kind].loc[part.index] if kind in deadlines else pd.Series(pd.NaT, index=part.index)
         part["due"] = due.loc[part.index]
-        part["reason"] = _reason(part, kind, wait, as_of)
+        part["reason"] = _reason(part, kind, wait, as_of, settings)
         part["offer"] = _offer(part, kind)
         parts.append(part)
-    frame = pd.concat(parts).sort_values("line", kind="stable", ignore_index=True)
+    frame: pd.DataFrame = pd.concat(parts).sort_values("line", kind="stable", ignore_index=True)
     frame = frame.rename(columns={"promised_date": "old_date", "promise_date": "new_date"})
     for column in ("old_date", "new_date", "deadline"):
         frame[column] = frame[column].astype("datetime64[s]")
     frame["policy_text"] = settings.policy_text
     frame["jurisdiction"] = settings.jurisdiction
     note = "" if rule is None else f"{rule.source}: {rule.text}; not legal advice"
-    frame["legal_note"] = np.where(frame["kind"] == "consent_or_refund", note, "")
-    frame["text"] = _texts(frame)
+    frame["legal_note"] = np.where(frame["kind"].isin(["consent_or_refund", "cannot_fill"]), note, "")
+    frame["text"] = _texts(frame, as_of)
     for column in ("kind", "reason", "offer", "policy_text", "jurisdiction", "legal_note", "text"):
         frame[column] = frame[column].astype("str")
     return frame[list(COLUMNS)]
 
 
-def _not_before(dates: pd.Series, as_of: pd.Timestamp) -> pd.Series:
-    return dates.mask(dates < as_of, as_of)
+def _next_day(as_of: pd.Timestamp, *, business_days: bool) -> pd.Timestamp:
+    day = (as_of + pd.Timedelta(days=1)).to_datetime64().astype("datetime64[D]")
+    return pd.Timestamp(np.busday_offset(day, 0, roll="forward") if business_days else day)
 
 
-def _reason(part: pd.DataFrame, kind: str, wait: pd.Series, as_of: pd.Timestamp) -> pd.Series:
+def _reason(part: pd.DataFrame, kind: str, wait: pd.Series, as_of: pd.Timestamp, settings: Settings) -> pd.Series:
     own = wait[part.index]
-    days = own.where(np.isfinite(own), -1).astype(np.int64).astype("str").where(np.isfinite(own), "unknown")
+    ends = np.isfinite(own)
+    days = own.where(ends, -1).astype(np.int64).astype("str")
     cutoff = part["wait_cutoff_days"].fillna(0).round().astype(np.int64).astype("str")
     if kind == "availability":
         return pd.Series("in stock", index=part.index, dtype="str")
+    if kind == "cannot_fill":
+        unfilled = (part["p_unfilled"] * 100).round().astype(np.int64).astype("str")
+        return "not filled within " + str(settings.horizon_days) + " days with probability " + unfilled + "%"
     if kind == "consent_or_refund":
         ahead = "more likely than not later than " + _day(part["due"])
-        return ahead.where(part["due"] >= as_of, "due by " + _day(part["due"]) + " and still open")
+        return ahead.where(part["due"] > as_of, "due by " + _day(part["due"]) + " and still open")
     if kind == "delay":
         return "promised for " + _day(part["promised_date"]) + ", now " + _day(part["promise_date"])
     if kind == "new_estimate":
         sure = (part["p_at_promise"] * 100).round().fillna(0).astype(np.int64).astype("str")
         earlier = "earlier than promised, probability " + sure + "%"
         return earlier.where(part["promised_date"].notna(), "no date promised so far, probability " + sure + "%")
-    return "expected wait " + days + " days of " + cutoff + " acceptable ones"
+    expected = "expected wait " + days + " days of " + cutoff + " acceptable ones"
+    return expected.where(ends, "no fill date in sight, " + cutoff + " days are acceptable")
 
 
 def _offer(part: pd.DataFrame, kind: str) -> pd.Series:
     blank = pd.Series("", index=part.index, dtype="str")
+    if kind == "cannot_fill":
+        other = "a full refund or " + part["substitute_sku"].astype("str").fillna("") + " instead, which is in stock."
+        none = part["substitute_sku"].fillna("") == ""
+        return "Please choose " + other.mask(none, "a refund or an alternative.")
     if kind == "consent_or_refund":
-        return blank + "Please agree to the new date, or cancel with a full refund."
+        agree = blank + "Please agree to the new date, or cancel with a full refund."
+        return agree.mask(part["promise_date"].isna(), "Please agree to wait, or cancel with a full refund.")
     if kind == "alternative":
         return "You may take " + part["substitute_sku"].astype("str") + " instead; it is in stock."
     if kind == "discount":
@@ -194,8 +218,15 @@ def _day(dates: pd.Series) -> pd.Series:
     return text
 
 
-def _texts(frame: pd.DataFrame) -> list[str]:
-    names = ["order_id", "sku", "quantity", "offer", "old_date", "new_date"]
-    columns = [_day(frame[c]) if c.endswith("_date") else frame[c] for c in names]
-    rows = zip(frame["kind"].to_numpy(object), *(c.to_numpy(object) for c in columns), strict=True)
-    return [TEXTS[kind].format_map(dict(zip(names, values, strict=True))) for kind, *values in rows]
+def _texts(frame: pd.DataFrame, as_of: pd.Timestamp) -> list[str]:
+    due, new = _day(frame["due"]), frame["new_date"]
+    over, ahead = ([words.format(due=day) for day in due] for words in LATENESS)
+    fields = {
+        "lateness": np.where(frame["due"] <= as_of, over, ahead),
+        "news": ("New date: " + _day(new) + ".").mask(new.isna(), "We cannot name a new date yet.").to_numpy(object),
+        "old_date": _day(frame["old_date"]).to_numpy(object),
+        "new_date": _day(new).to_numpy(object),
+        **{name: frame[name].to_numpy(object) for name in ("order_id", "sku", "quantity", "offer")},
+    }
+    rows = zip(frame["kind"].to_numpy(object), *fields.values(), strict=True)
+    return [TEXTS[kind].format_map(dict(zip(fields, values, strict=True))) for kind, *values in rows]

@@ -1,10 +1,13 @@
 """Purchase order lines: what was ordered, what of it has arrived, what is still open at the end of `as_of`.
 
-The table has one row per line and receipt; rows with the same po_id, supplier, sku, location, order date and ordered
-quantity are one line, and rows without a po_id or sku are lines of their own. Each receipt is a share of its line,
-together at most 1 (a receipt booked twice, or more than was ordered, counts no further); the rest is open or was
-cancelled. A receipt, cancellation or promise dated after `as_of` is not known yet. Rows that cannot be used are set
-aside with the reason. Days are whole calendar days, quantities are units.
+The table has one row per line and receipt; rows with the same po_id, supplier, sku, location and order date are one
+line, and rows without a po_id or sku are lines of their own. Where the ordered quantity differs between them it was
+revised and the latest counts, except that a quantity which arrived in full is a line of its own, and so is each of
+several rows without any receipt and without promises recorded on different days (schedule lines). Each receipt is a
+share of its line, together at most 1 (a receipt of a line that is complete counts no further); the rest is open or was
+cancelled. A quantity received without a date has arrived, but tells no duration. A receipt, cancellation or promise
+dated after `as_of` is not known yet. Rows that cannot be used are set aside with the reason. Days are whole calendar
+days, quantities are units.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.errors import InvalidSettings, InvalidTables
+from backorder_forecast.known import further_receipts
 
 TABLE = "purchase_orders"
 TEXT = ("supplier", "sku", "location", "po_id")
@@ -27,6 +31,9 @@ DATES = (
 )  # fmt: skip
 NEEDED = ("supplier", "order_date", "received_date")
 SET_ASIDE_COLUMNS = ("table", "row", "column", "reason", "found")
+REMARK_COLUMNS = (
+    "table", "rule", "rows_read", "rows_used", "rows_merged", "rows_set_aside", "examples", "effect",
+)  # fmt: skip
 
 NO_DAY = np.iinfo(np.int64).min
 _DONE = 1e-9
@@ -46,15 +53,19 @@ class OrderLines:
         first_promised_date (the first promise known), promised_date (what the supplier names now), received_date (of
         the last receipt with a possible date), n_receipts.
     receipts
-        One row per receipt with a usable duration: line (row of `lines`), received_date, days (from the order), share.
+        One row per receipt with a usable duration: line (row of `lines`), received_date, days (from the order), share,
+        quantity (units; NaN where neither the line nor the receipt tells it).
     set_aside
         Rows not used: table, row (counted from 1), column, reason, found.
+    remarks
+        How rows that are used were understood, as rows of `data_quality`: `REMARK_COLUMNS`.
     """
 
     as_of: pd.Timestamp
     lines: pd.DataFrame
     receipts: pd.DataFrame
     set_aside: pd.DataFrame
+    remarks: pd.DataFrame
 
 
 def order_lines(purchase_orders: pd.DataFrame, *, as_of: str | pd.Timestamp) -> OrderLines:
@@ -87,7 +98,7 @@ def order_lines(purchase_orders: pd.DataFrame, *, as_of: str | pd.Timestamp) -> 
     day = known_day(as_of)
     need_columns(purchase_orders, NEEDED)
     rows, set_aside = _known_rows(purchase_orders, day)
-    rows = _in_line_order(rows)
+    rows, remarks = _in_line_order(rows)
     rows["share"], quantity = _shares(rows)
     lines = _lines(rows, quantity)
     timed = (rows["received"] != NO_DAY) & rows["timed"] & (rows["share"] > 0)
@@ -98,9 +109,16 @@ def order_lines(purchase_orders: pd.DataFrame, *, as_of: str | pd.Timestamp) -> 
             "received_date": dates_of(seen["received"].to_numpy()),
             "days": (seen["received"] - seen["ordered"]).to_numpy(),
             "share": seen["share"].to_numpy(),
+            "quantity": quantity[timed.to_numpy()],
         }
     )
-    return OrderLines(pd.Timestamp(dates_of(np.array([day]))[0]), lines, receipts, set_aside)
+    return OrderLines(pd.Timestamp(dates_of(np.array([day]))[0]), lines, receipts, set_aside, remarks)
+
+
+def remark(rule: str, effect: str, rows: int, found: Sequence[str]) -> pd.DataFrame:
+    """One row of `data_quality` about purchase orders that are used; no row where there are none."""
+    values = (TABLE, rule, rows, rows, 0, 0, "; ".join(found[:3]), effect)
+    return pd.DataFrame([values] if rows else [], columns=list(REMARK_COLUMNS))
 
 
 def need_columns(frame: pd.DataFrame, needed: Sequence[str]) -> None:
@@ -190,16 +208,26 @@ def _known_rows(frame: pd.DataFrame, as_of: int) -> tuple[pd.DataFrame, pd.DataF
     for column, reason, wrong in problems:
         parts.append((column, reason, np.flatnonzero(wrong & usable)))
         usable &= ~wrong
+    came = ((received != NO_DAY) & (received <= as_of)) | (
+        (received == NO_DAY) & (rows["quantity_received"] > 0).to_numpy()
+    )
+    told, _ = days.get("promise_recorded_date", nothing)
+    rows["told"] = np.where(told > as_of, NO_DAY, told)
+    told_before = further_receipts(
+        rows.assign(order_date=ordered, received_date=received), usable, came, received > as_of
+    )
+    parts.append(("received_date", "received after as_of: another row tells the line", np.flatnonzero(told_before)))
+    usable &= ~told_before
     # Goods with an impossible receipt date have arrived all the same: they tell no duration, but nothing is open.
     parts.append(("received_date", "received before it was ordered", np.flatnonzero(too_early & usable)))
     rows["ordered"], rows["received"] = ordered, np.where(received > as_of, NO_DAY, received)
     rows["cancelled"] = np.where(cancelled > as_of, NO_DAY, cancelled)
-    told, _ = days.get("promise_recorded_date", nothing)
     promised, _ = days.get("promised_date", nothing)
     confirmed, _ = days.get("supplier_confirmed_date", nothing)
     rows["promised"] = np.where(told > as_of, NO_DAY, promised)
     rows["confirmed"] = np.where(told > as_of, NO_DAY, confirmed)
     rows["timed"] = ~too_early
+    rows["arrived"] = came
     return rows[usable].reset_index(drop=True), _set_aside(frame, parts)
 
 
@@ -220,31 +248,96 @@ def _set_aside(frame: pd.DataFrame, parts: list[tuple[str, str, NDArray[np.int64
     return pd.concat(frames, ignore_index=True).sort_values("row", kind="stable", ignore_index=True)
 
 
-def _in_line_order(rows: pd.DataFrame) -> pd.DataFrame:
+def _in_line_order(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows sorted by line, with `line` and one ordered quantity per line, and remarks on how they were read."""
     codes = {c: pd.factorize(rows[c], sort=True)[0] for c in TEXT}
-    quantity = rows["quantity_ordered"].fillna(-1.0).to_numpy()
     received = rows["received"].to_numpy()
-    key = [codes["supplier"], codes["sku"], codes["location"], rows["ordered"].to_numpy(), codes["po_id"], quantity]
+    # The last row of an order is the one that tells its quantity now: what is open stands behind what has arrived.
+    key = [codes["supplier"], codes["sku"], codes["location"], rows["ordered"].to_numpy(), codes["po_id"]]
     within = [
-        np.where(received == NO_DAY, np.iinfo(np.int64).max, received),
-        rows["quantity_received"].fillna(-1.0).to_numpy(),
+        np.where(received == NO_DAY, np.iinfo(np.int64).max, received), rows["told"].to_numpy(),
+        rows["quantity_ordered"].fillna(-1.0).to_numpy(), rows["quantity_received"].fillna(-1.0).to_numpy(),
         rows["cancelled"].to_numpy(), rows["promised"].to_numpy(), rows["confirmed"].to_numpy(),
     ]  # fmt: skip
     order = np.lexsort([*reversed(within), *reversed(key)])
     rows = rows.iloc[order].reset_index(drop=True)
-    new = np.ones(len(rows), dtype=bool)
-    if len(rows) > 1:
-        new[1:] = np.any([values[order][1:] != values[order][:-1] for values in key], axis=0)
-    new |= ((rows["po_id"] == "") | (rows["sku"] == "")).to_numpy()
+    base = _group([values[order] for values in key])
+    alone = ((rows["po_id"] == "") | (rows["sku"] == "")).to_numpy()
+    base = np.cumsum(np.concatenate([base[:1] * 0, (np.diff(base) > 0) | alone[1:] | alone[:-1]]).astype(np.int64))
+    own = rows["quantity_ordered"].to_numpy()
+    whole = _arrived_in_full(rows, base)
+    n = int(base[-1]) + 1 if len(base) else 0
+    rest = np.flatnonzero(~whole)
+    latest = np.full(n, np.nan)
+    known = rest[~np.isnan(own[rest])]
+    latest[base[known]] = own[known]
+    came = np.bincount(base[rest], np.where(rows["arrived"], rows["quantity_received"].fillna(0.0), 0.0)[rest], n)
+    # Less than has come already was never the quantity of the whole order: its rows are lines of their own.
+    revised = ~whole & ~(latest[base] < came[base] * (1 - _DONE))
+    quantity = np.where(revised, latest[base], own)
+    n_rest, n_came = np.bincount(base[rest], minlength=n), np.bincount(base[rest], rows["arrived"].to_numpy()[rest], n)
+    several = ~whole & ((n_rest > 1) & (n_came == 0))[base] & ~_told_again(rows["told"].to_numpy(), base, rest, n)[base]
+    quantity = np.where(several, own, quantity)
+    changed = revised & ~several & ~np.isnan(own) & (own != quantity)
+    order = np.lexsort([whole, np.nan_to_num(quantity, nan=-1.0), base])
+    sub = _group([base[order], np.nan_to_num(quantity, nan=-1.0)[order], whole[order]])
+    part = several[order]
+    new = np.concatenate([np.ones(min(len(sub), 1), dtype=bool), (np.diff(sub) > 0) | part[1:]])
+    remarks = pd.concat([_revisions(rows[changed], quantity[changed]), _schedules(rows[several])], ignore_index=True)
+    rows = rows.assign(quantity_ordered=quantity).iloc[order].reset_index(drop=True)
     rows["line"] = np.cumsum(new) - 1
-    return rows
+    return rows, remarks
+
+
+def _group(keys: list[NDArray[np.generic]]) -> NDArray[np.int64]:
+    """Number of the run of equal keys that each row belongs to, from 0."""
+    if not len(keys[0]):
+        return np.zeros(0, dtype=np.int64)
+    new = np.any([values[1:] != values[:-1] for values in keys], axis=0)
+    return np.concatenate([[0], np.cumsum(new)]).astype(np.int64)
+
+
+def _arrived_in_full(rows: pd.DataFrame, base: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Rows of an ordered quantity that has arrived in full."""
+    ordered, arrived = rows["quantity_ordered"].fillna(-1.0), rows["arrived"]
+    frame = pd.DataFrame({"base": base, "ordered": ordered, "unknown": arrived & rows["quantity_received"].isna()})
+    frame["came"] = rows["quantity_received"].where(arrived).fillna(0.0)
+    if frame.empty:
+        return np.zeros(0, dtype=bool)
+    sums = frame.groupby(["base", "ordered"], sort=False)[["came", "unknown"]].transform("sum")
+    full = (sums["came"] >= ordered * (1 - _DONE)) | (sums["unknown"] > 0)
+    return np.asarray(full & (ordered > 0), dtype=bool)
+
+
+def _told_again(told: NDArray[np.int64], base: NDArray[np.int64], rest: NDArray[np.int64], n: int) -> NDArray[np.bool_]:
+    """Orders whose promise was recorded on several days."""
+    first, last = np.full(n, np.iinfo(np.int64).max), np.full(n, NO_DAY)
+    np.minimum.at(first, base[rest], told[rest])
+    np.maximum.at(last, base[rest], told[rest])
+    return last > first
+
+
+def _names(rows: pd.DataFrame) -> pd.Series:
+    names: pd.Series = "order " + rows["po_id"] + " of " + rows["supplier"] + ", sku " + rows["sku"]
+    return names
+
+
+def _revisions(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
+    pairs = zip(_names(rows.head(3)), rows["quantity_ordered"].head(3), quantity[:3], strict=True)
+    found = [f"{name}: {before:,.10g} became {now:,.10g}" for name, before, now in pairs]
+    return remark("ordered quantity was revised", "the latest quantity of the order line counts", len(rows), found)
+
+
+def _schedules(rows: pd.DataFrame) -> pd.DataFrame:
+    words = "each row is a schedule line of its own; drop_duplicates=True counts rows that are alike once"
+    return remark("several open rows of one order", words, len(rows), _names(rows).drop_duplicates().head(3).tolist())
 
 
 def _shares(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Share of its line that each row brought, and the received quantity per row (NaN where unknown)."""
     line = rows["line"].to_numpy()
     n = int(line[-1]) + 1 if len(line) else 0
-    arrived = (rows["received"] != NO_DAY).to_numpy()
+    arrived = rows["arrived"].to_numpy()
     quantity = rows["quantity_received"].to_numpy()
     ordered = rows["quantity_ordered"].to_numpy()
     known = arrived & ~np.isnan(quantity)
@@ -273,7 +366,7 @@ def _lines(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
     lines = rows.loc[first, [*TEXT, "quantity_ordered"]].reset_index(drop=True)
     lines.insert(4, "order_date", dates_of(rows["ordered"].to_numpy()[first]))
     lines["quantity_received"] = np.bincount(line, quantity, n).astype(np.float64)
-    arrived = (rows["received"] != NO_DAY).to_numpy()
+    arrived = rows["arrived"].to_numpy()
     left = 1.0 - np.bincount(line, rows["share"].to_numpy(), n)
     left[left < _DONE] = 0.0
     cancelled = _per_line(rows["cancelled"].to_numpy(), first, line, latest=False)

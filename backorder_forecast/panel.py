@@ -8,6 +8,7 @@ the record is a lower bound. A period is used only if its last day is at or befo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,9 @@ from backorder_forecast.errors import InvalidTables, NotEnoughHistory
 
 RAN_OUT = -1.0
 """Exposure code: stock ran out within the period, at an unknown moment."""
+DECIMALS = 9
+"""Decimals of a stock level; finer differences come from adding fractions."""
+_BLOCK = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,28 +186,34 @@ def stock_levels(
     days: pd.DatetimeIndex,
     *,
     freq: str = "D",
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """On hand at the end of each day (or period of `freq`), walked from the snapshots by shipments and receipts.
 
     Each day takes the latest snapshot at or before it and walks forward; days before the first snapshot are walked
     back. Frames: shipments and receipts with sku, location, date, quantity; inventory with sku, location, date,
-    on_hand. Returns shape (n_items, n_days); NaN for items without a snapshot.
+    on_hand. Returns shape (n_items, n_days), without the dust of adding fractions; NaN for items without a snapshot.
     """
-    net = daily_matrix(receipts, items, days, freq=freq)
-    net -= daily_matrix(shipments, items, days, freq=freq)
-    walked = np.cumsum(net, axis=1, dtype=np.float64)
+    walked = daily_matrix(receipts, items, days, freq=freq)
+    walked -= daily_matrix(shipments, items, days, freq=freq)
+    np.cumsum(walked, axis=1, out=walked)
     code, column, inside = _cells(inventory, items, days, freq)
-    offset = np.full(walked.shape, np.nan)
     counted = inventory["on_hand"].to_numpy(dtype=np.float64)[inside]
     order = np.argsort(code[inside] * len(days) + column[inside], kind="stable")
-    cells = (code[inside][order], column[inside][order])
-    # Several rows of one item and day (locations already summed upstream) leave the last one standing.
-    offset[cells] = counted[order] - walked[cells]
-    return (walked + _fill_both_ways(offset)).astype(np.float32)
+    code, column, counted = code[inside][order], column[inside][order], counted[order]
+    bounds = np.searchsorted(code, np.arange(0, len(items) + _BLOCK, _BLOCK))
+    for block, (first, last) in enumerate(pairwise(bounds)):
+        part = walked[block * _BLOCK : (block + 1) * _BLOCK]
+        cells = (code[first:last] - block * _BLOCK, column[first:last])
+        offset = np.full(part.shape, np.nan)
+        # Several rows of one item and day (locations already summed upstream) leave the last one standing.
+        offset[cells] = counted[first:last] - part[cells]
+        part += _fill_both_ways(offset)
+        np.round(part, DECIMALS, out=part)
+    return walked
 
 
 def stock_exposure(
-    levels: NDArray[np.float32], received: NDArray[np.float32], shipped: NDArray[np.float32]
+    levels: NDArray[np.float64], received: NDArray[np.float64], shipped: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Daily in-stock share from end-of-day levels, receipts and shipments, all (n_items, n_days).
 
@@ -219,13 +229,15 @@ def stock_exposure(
 
 def daily_matrix(
     frame: pd.DataFrame, items: pd.DataFrame, days: pd.DatetimeIndex, *, freq: str = "D"
-) -> NDArray[np.float32]:
+) -> NDArray[np.float64]:
     """Quantities per item and day (or period of `freq`), shape (n_items, n_days): sku, location, date, quantity."""
     code, day, inside = _cells(frame, items, days, freq)
     size = len(items) * len(days)
     flat = code[inside] * len(days) + day[inside]
     values = frame["quantity"].to_numpy(dtype=np.float64)[inside]
-    return np.bincount(flat, weights=values, minlength=size).astype(np.float32).reshape(len(items), len(days))
+    return (
+        np.bincount(flat, weights=values, minlength=size).astype(np.float64, copy=False).reshape(len(items), len(days))
+    )
 
 
 def item_codes(frame: pd.DataFrame, items: pd.DataFrame) -> NDArray[np.int64]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from os import PathLike
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from backorder_forecast.answers import assemble, item_picture, with_answers
 from backorder_forecast.engine import bucket_bounds, map_buckets
+from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.fitting import fit_world
 from backorder_forecast.mapping import mapping_text
 from backorder_forecast.result import Plan
+from backorder_forecast.scenario import Scenario
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import BucketResult, simulate
+from backorder_forecast.tables import Tables
 
 if TYPE_CHECKING:
     from backorder_forecast.plots import ItemPicture
-    from backorder_forecast.scenario import Scenario
-    from backorder_forecast.tables import Tables
 
 Progress = Callable[[str, float], None]
 
@@ -52,7 +54,10 @@ def make_plan(
     ------
     NotEnoughHistory
         If no complete period of sales lies at or before `as_of`.
+    InvalidSettings
+        If tables, settings or scenario are of another kind, such as a path where `read_tables` comes first.
     """
+    check_inputs(tables, settings, scenario)
     settings = settings or Settings()
     report = progress or _silent
     timings = _Timings(report)
@@ -72,6 +77,23 @@ def make_plan(
         mapping_text=mapping_text(tables), notes=fitted.notes, pictures=picture,
         timings=timings.seconds | _summed(results),
     )  # fmt: skip
+
+
+def check_inputs(tables: object, settings: object, scenario: object = None) -> None:
+    """Refuse what is not `Tables`, `Settings` or `Scenario`, and say what to do about it."""
+    if not isinstance(tables, Tables):
+        raise InvalidSettings(
+            f"tables come from read_tables, got {_kind(tables)}: read files or frames first, as in"
+            " make_plan(read_tables(...))"
+        )
+    if not isinstance(settings, Settings | None):
+        raise InvalidSettings(f"settings must be Settings(name=value, ...), got {_kind(settings)}")
+    if not isinstance(scenario, Scenario | None):
+        raise InvalidSettings(f"scenario must be Scenario(name=value, ...), got {_kind(scenario)}")
+
+
+def _kind(value: object) -> str:
+    return f"a {type(value).__name__}" + (f" ({value})" if isinstance(value, str | PathLike) else "")
 
 
 def _summed(results: list[BucketResult]) -> dict[str, float]:

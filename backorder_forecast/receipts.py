@@ -19,11 +19,15 @@ from numpy.typing import NDArray
 from backorder_forecast import streams
 from backorder_forecast.lead_laws import NEVER, FloatArray, IntArray, first_day
 from backorder_forecast.leadtimes import LeadTimes
-from backorder_forecast.order_lines import SET_ASIDE_COLUMNS, TABLE, order_lines, text_of
+from backorder_forecast.order_lines import SET_ASIDE_COLUMNS, TABLE, OrderLines, order_lines, remark, text_of
 
 __all__ = ["NEVER", "OpenLines", "draw_arrival_days", "draw_lead_days", "open_order_lines", "receipt_paths"]
 
 _KEYS = ("supplier", "sku", "location")
+NEARLY_ALL = 0.99
+"""Share of receipts after whose duration a rest is called long overdue. Judgement."""
+OWN_RECEIPTS = 20
+"""Receipts from which a supplier's own durations decide, else those of all."""
 _LINE_STEP = np.uint64(0xA0761D6478BD642F)
 
 
@@ -40,11 +44,14 @@ class OpenLines:
         Rows item_start[i] ... item_start[i + 1] - 1 are the lines of item i, shape (n_items + 1,).
     set_aside
         What is not on order for a reason: table, row (empty for a whole line), column, reason, found.
+    quality
+        How rows that count were understood, and rests that may never come, as rows of `data_quality`.
     """
 
     frame: pd.DataFrame
     item_start: IntArray
     set_aside: pd.DataFrame
+    quality: pd.DataFrame
 
     def __repr__(self) -> str:
         return (
@@ -74,6 +81,7 @@ def open_order_lines(purchase_orders: pd.DataFrame, items: pd.DataFrame, *, as_o
     """
     found = order_lines(purchase_orders, as_of=as_of)
     lines = found.lines[found.lines["open_share"] > 0].reset_index(drop=True)
+    quiet = lines[_quiet_rests(found, lines)]
     known = pd.MultiIndex.from_arrays([text_of(items, "sku"), text_of(items, "location")])
     code = known.get_indexer(pd.MultiIndex.from_arrays([lines["sku"], lines["location"]]))
     lines.insert(0, "item", code.astype(np.int64))
@@ -89,7 +97,8 @@ def open_order_lines(purchase_orders: pd.DataFrame, items: pd.DataFrame, *, as_o
     frame = frame.sort_values(["item", "order_date", "po_id", "quantity", "supplier"], kind="stable", ignore_index=True)
     start = np.searchsorted(frame["item"].to_numpy(), np.arange(len(items) + 1)).astype(np.int64)
     set_aside = pd.concat([p for p in parts if len(p)] or parts[:1], ignore_index=True)
-    return OpenLines(frame, start, set_aside[list(SET_ASIDE_COLUMNS)])
+    quality = pd.concat([found.remarks, _quiet_remark(quiet)], ignore_index=True)
+    return OpenLines(frame, start, set_aside[list(SET_ASIDE_COLUMNS)], quality)
 
 
 def draw_arrival_days(
@@ -180,6 +189,24 @@ def draw_lead_days(cdf: FloatArray, rows: IntArray, keys: NDArray[np.uint64], n_
     closed = np.ones(cdf.shape[1])
     ages = np.full(len(rows), -1, dtype=np.int64)
     return np.asarray(_draw(cdf, closed, rows.astype(np.int64), ages, keys, n_paths), dtype=np.int32)
+
+
+def _quiet_rests(found: OrderLines, lines: pd.DataFrame) -> NDArray[np.bool_]:
+    """Open lines of which a part came, and then nothing for longer than nearly all receipts took."""
+    days = found.receipts["days"].astype(np.float64)
+    groups = days.groupby(found.lines["supplier"].to_numpy()[found.receipts["line"]])
+    longest = groups.quantile(NEARLY_ALL)[groups.size() >= OWN_RECEIPTS]
+    limit = lines["supplier"].map(longest).astype(np.float64).fillna(days.quantile(NEARLY_ALL))
+    return np.asarray((found.as_of - lines["received_date"]).dt.days > limit, dtype=bool)
+
+
+def _quiet_remark(lines: pd.DataFrame) -> pd.DataFrame:
+    some = lines.head(3)
+    names = "order " + some["po_id"] + " of " + some["supplier"] + ", sku " + some["sku"]
+    since = some["received_date"].dt.strftime("%Y-%m-%d")
+    last = ": nothing came since " + since
+    words = "still counts as on order, though 99 % of receipts took less; give cancelled_date if it will not come"
+    return remark("rest of an order line is long overdue", words, len(lines), (names + last).tolist())
 
 
 def _aside(lines: pd.DataFrame, column: str, reason: str) -> pd.DataFrame:

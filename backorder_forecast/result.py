@@ -7,13 +7,10 @@ them does not reach the plan.
 
 from __future__ import annotations
 
-import ast
 import dataclasses
-import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -26,7 +23,7 @@ from backorder_forecast.folder import read_folder, write_folder
 from backorder_forecast.frames import FRAMES, empty_frame, format_values, missing_columns
 from backorder_forecast.plots import ItemPicture, picture_svg, plot_item
 from backorder_forecast.report import Picture, write_html
-from backorder_forecast.settings import Settings
+from backorder_forecast.settings import Settings, meanings
 from backorder_forecast.summary import summarise, summary_text
 
 if TYPE_CHECKING:
@@ -328,22 +325,12 @@ def settings_frame(settings: Settings) -> pd.DataFrame:
     >>> settings_frame(Settings(seed=3)).query("not default")[["setting", "value"]].to_dict("list")
     {'setting': ['seed'], 'value': ['3']}
     """
-    defaults, meanings = Settings(), _meanings()
+    defaults, explained = Settings(), meanings()
     rows = []
     for f in dataclasses.fields(settings):
         value = getattr(settings, f.name)
-        rows.append((f.name, _value_words(value), value == getattr(defaults, f.name), meanings.get(f.name, "")))
+        rows.append((f.name, _value_words(value), value == getattr(defaults, f.name), explained.get(f.name, "")))
     return pd.DataFrame(rows, columns=["setting", "value", "default", "meaning"])
-
-
-def _meanings() -> dict[str, str]:
-    # The sentence below each field of Settings is the one place that explains it.
-    body = next(node for node in ast.parse(inspect.getsource(Settings)).body if isinstance(node, ast.ClassDef)).body
-    found = {}
-    for before, node in pairwise(body):
-        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(node, ast.Expr):
-            found[before.target.id] = " ".join(str(ast.literal_eval(node.value)).replace("`", "").split())
-    return found
 
 
 def _plain(value: Any) -> Any:

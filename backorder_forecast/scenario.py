@@ -1,13 +1,14 @@
 """What-if changes, applied on the same random numbers so that only the change shows.
 
-A scenario says what is different from what is known: demand by a factor, suppliers later by some days, other stock on
-hand, or further orders on their way. Factors multiply where several apply to one item.
+A scenario says what is different from what is known: demand by a factor, suppliers later by some days, or other stock
+on hand. Factors multiply where several apply to one item.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from types import MappingProxyType
 
 import numpy as np
@@ -19,6 +20,13 @@ from backorder_forecast.errors import InvalidSettings, unknown_option
 BY = ("all", "sku", "category", "supplier", "product_type", "location")
 
 
+_EXAMPLES = {
+    "demand_factor": '{"category": {"toys": 1.3}} or {"all": 1.1}',
+    "supplier_delay_days": '{"ACME": 14}',
+    "on_hand": '{"A-1": 0}',
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """Changes to try.
@@ -26,7 +34,7 @@ class Scenario:
     Attributes
     ----------
     demand_factor
-        {"category": {"toys": 1.3}, "sku": {"A-1": 0.5}, "all": {"": 1.1}}: demand times the factor.
+        {"category": {"toys": 1.3}, "sku": {"A-1": 0.5}, "all": 1.1}: demand times the factor.
     supplier_delay_days
         {"ACME": 14}: open and new orders of a supplier arrive that many days later; negative is earlier.
     on_hand
@@ -38,27 +46,46 @@ class Scenario:
     'demand of category toys x 1.3; supplier ACME 14 days later'
     """
 
-    demand_factor: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    demand_factor: Mapping[str, Mapping[str, float] | float] = field(default_factory=dict)
     supplier_delay_days: Mapping[str, int] = field(default_factory=dict)
     on_hand: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for by, factors in self.demand_factor.items():
+        for name in ("demand_factor", "supplier_delay_days", "on_hand"):
+            given = getattr(self, name)
+            if not isinstance(given, Mapping):
+                raise InvalidSettings(f"{name} must name what it changes, as in {_EXAMPLES[name]}; got {given!r}")
+            object.__setattr__(self, name, MappingProxyType(dict(given)))
+        for by, factors in self.factors().items():
             if by not in BY:
                 raise unknown_option("demand_factor key", by, BY)
-            bad = {k: f for k, f in factors.items() if not (np.isfinite(f) and f >= 0)}
+            bad = {k: f for k, f in factors.items() if not (_is_number(f) and f >= 0)}
             if bad:
                 raise InvalidSettings(f"demand factors are 0 or more, got {bad}")
-        if any(v < 0 for v in self.on_hand.values()):
+        if any(not (_is_number(v) and v >= 0) for v in self.on_hand.values()):
             raise InvalidSettings(f"on_hand is 0 or more, got {dict(self.on_hand)}")
-        for name in ("demand_factor", "supplier_delay_days", "on_hand"):
-            object.__setattr__(self, name, MappingProxyType(dict(getattr(self, name))))
+        if any(not (_is_number(d) and d == int(d)) for d in self.supplier_delay_days.values()):
+            raise InvalidSettings(f"supplier_delay_days are whole days, got {dict(self.supplier_delay_days)}")
+
+    def factors(self) -> dict[str, Mapping[str, float]]:
+        """Demand factors by what they name; the factor of all demand stands under the empty name."""
+        named: dict[str, Mapping[str, float]] = {}
+        for by, given in self.demand_factor.items():
+            if isinstance(given, Mapping):
+                named[by] = given
+            elif by == "all":
+                named[by] = {"": given}
+            else:
+                raise InvalidSettings(
+                    f"demand_factor {by!r} must name what it changes, as in {_EXAMPLES['demand_factor']}"
+                )
+        return named
 
     def describe(self) -> str:
         """The changes in words."""
         parts = [
             f"demand of {by} {name} x {factor:g}" if by != "all" else f"all demand x {factor:g}"
-            for by, factors in self.demand_factor.items()
+            for by, factors in self.factors().items()
             for name, factor in factors.items()
         ]
         parts += [
@@ -71,7 +98,7 @@ class Scenario:
     def demand_factors(self, facts: pd.DataFrame) -> NDArray[np.float64]:
         """Factor of each item, shape (n_items,); names that match no item raise."""
         factor = np.ones(len(facts))
-        for by, factors in self.demand_factor.items():
+        for by, factors in self.factors().items():
             for name, value in factors.items():
                 hit = np.ones(len(facts), dtype=bool) if by == "all" else (facts[by].astype("str") == name).to_numpy()
                 self._must_hit(hit, by, name, facts)
@@ -103,3 +130,7 @@ class Scenario:
     def _must_hit(hit: NDArray[np.bool_], by: str, name: str, facts: pd.DataFrame) -> None:
         if not hit.any():
             raise unknown_option(by, name, sorted(facts[by].astype("str").unique())[:20])
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))

@@ -151,7 +151,7 @@ PURCHASE_ORDERS = Table(
         _day("promise_recorded_date", on_bad="value"),
         _day("cancelled_date"),
     ),
-    "lead times and receipts still to come",
+    "lead times and receipts still to come (arrivals follow the lead times, not yet a supplier_confirmed_date)",
     "lead times rest on stated or assumed days, and nothing counts as on order",
 )
 
@@ -240,8 +240,9 @@ SUPPLIER_ITEMS = Table(
         _units("price_break_quantity", above=0.0),
         _money("price_break_cost"),
     ),
-    "several suppliers of an item, price breaks, express delivery",
-    "each item has the one supplier of its product row or of its orders, without price breaks or express delivery",
+    "supplier, unit_cost, lead_time_days, moq and pack_size where products states none (express delivery, supplier"
+    " minimum and price breaks are read, not yet used)",
+    "supplier, cost, lead time, minimum and pack of an item are those of its product row or of its orders",
     key=("supplier", "sku", "price_break_quantity"),
 )
 
@@ -256,8 +257,8 @@ EVENTS = Table(
         _text("supplier"),
         _units("effect", "factor on demand, 1 means none"),
     ),
-    "promotions, recalls, supplier closures",
-    "promotions, recalls and supplier closures are not considered",
+    "nothing yet: promotions, recalls and closures are read and checked, not used (a recall in products holds stock)",
+    "nothing is lost: events are not yet used (a recall in products holds stock)",
 )
 
 TABLES: dict[str, Table] = {

@@ -6,15 +6,23 @@ patience priors) are labelled so, because an analyst must be able to defend or r
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache, wraps
+from itertools import pairwise
+from pathlib import Path
+from textwrap import fill, indent
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from backorder_forecast.errors import InvalidSettings, unknown_option
 
 PRODUCT_TYPES = ("commodity", "standard", "specialty", "custom")
+FREQS = (
+    "auto", "D", "W-MON", "W-TUE", "W-WED", "W-THU", "W-FRI", "W-SAT", "W-SUN", "MS",
+)  # fmt: skip
 UNMET = ("backorder", "lost", "partial")
 ALLOCATIONS = ("fifo", "priority", "fair_share")
 PAYMENT_TERMS = ("none", "deposit", "instalments", "full")
@@ -27,6 +35,7 @@ CUTOFF_BANDS = {"commodity": (0.0, 7.0), "standard": (7.0, 30.0), "specialty": (
 PAYMENT_HAZARD = {"none": 1.0, "deposit": 0.7, "instalments": 0.6, "full": 0.5}
 
 _CHOICES: dict[str, tuple[str, ...]] = {
+    "freq": FREQS,
     "unmet": UNMET,
     "allocation": ALLOCATIONS,
     "sales_are": ("shipments", "orders"),
@@ -52,9 +61,45 @@ def _frozen(value: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(value))
 
 
+_T = TypeVar("_T")
+
+
+def _explained(settings: type[_T]) -> type[_T]:
+    """The class with every field in its docstring, where help() shows it, and with words for an unknown name."""
+    given = settings.__init__
+    names = [f.name for f in dataclasses.fields(settings)]  # type: ignore[arg-type]
+
+    @wraps(given)
+    def init(self: _T, **values: Any) -> None:
+        for name in values:
+            if name not in names:
+                raise unknown_option("setting", name, sorted(names))
+        given(self, **values)
+
+    settings.__init__ = init  # type: ignore[method-assign,assignment]
+    if settings.__doc__:
+        head, examples = settings.__doc__.split("    Examples\n", 1)
+        entries = "".join(f"    {name}\n{indent(fill(words, 104), ' ' * 8)}\n" for name, words in meanings().items())
+        settings.__doc__ = f"{head}    Parameters\n    ----------\n{entries}\n    Examples\n{examples}"
+    return settings
+
+
+@cache
+def meanings() -> dict[str, str]:
+    """What each setting means: the sentence below its field, the one place that explains it."""
+    tree = ast.parse(Path(__file__).read_text(encoding="utf-8"))
+    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings").body
+    found = {}
+    for before, node in pairwise(body):
+        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(node, ast.Expr):
+            found[before.target.id] = " ".join(str(ast.literal_eval(node.value)).replace("`", "").split())
+    return found
+
+
+@_explained
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Choices and assumptions of a plan; values out of range raise `InvalidSettings`.
+    """Choices and assumptions of a plan; unknown names and values out of range raise `InvalidSettings`.
 
     Examples
     --------
@@ -80,7 +125,8 @@ class Settings:
     workers: int = 0
     """Cores to use; 0 means all. Never changes a result."""
     max_path_days: int = 365
-    """Longest simulated horizon; paths reach beyond `horizon_days` where lead time + review need it."""
+    """Paths reach beyond `horizon_days` where lead time + review need it, up to this; a longer `horizon_days` is
+    simulated in full."""
 
     # --- demand (NB-SES; see demand.py)
     alphas: tuple[float, ...] = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)

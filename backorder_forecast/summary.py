@@ -55,7 +55,8 @@ def summarise(frames: Mapping[str, pd.DataFrame], *, as_of: pd.Timestamp) -> pd.
         "forecasts": _forecast_rows,
         "stockouts": _stockout_rows, "reorders": _reorder_rows,
         "fill_dates": _waiting_rows, "notices": _notice_rows,
-        "wait_cutoffs": _cutoff_rows, "cash_flow": partial(_cash_rows, as_of=as_of),
+        "wait_cutoffs": partial(_cutoff_rows, stockouts=frames.get("stockouts")),
+        "cash_flow": partial(_cash_rows, as_of=as_of),
         "excess": _excess_rows, "suppliers": _supplier_rows,
         "data_quality": _quality_rows,
     }  # fmt: skip
@@ -98,7 +99,7 @@ def figures(summary: pd.DataFrame) -> list[str]:
 
 def _forecast_rows(forecasts: pd.DataFrame) -> list[_Row]:
     wanted = forecasts.groupby(["sku", "location"], observed=True)["mean"].sum()
-    last = f"{forecasts['date'].iloc[-1]:%-d %b %Y}"
+    last = _date(forecasts["date"].max())
     text = f"expected demand of {_count(int((wanted > 0).sum()), 'item')}, periods up to {last}"
     return [(WANTED, "units", float(wanted.sum()), "count", text, "plain")]
 
@@ -163,11 +164,17 @@ def _notice_rows(notices: pd.DataFrame) -> list[_Row]:
     return [(TELL, "messages to send", len(notices), "count", _tally(notices["kind"]), "plain")]
 
 
-def _cutoff_rows(cutoffs: pd.DataFrame) -> list[_Row]:
-    accepted = int(cutoffs["decision"].fillna("").astype(str).str.startswith("accept").sum())
+def _cutoff_rows(cutoffs: pd.DataFrame, *, stockouts: pd.DataFrame | None) -> list[_Row]:
+    if stockouts is not None and len(stockouts):
+        # Nothing is known of the stock of the others, so nothing is decided on them.
+        known = pd.MultiIndex.from_frame(stockouts[["sku", "location"]].astype(str))
+        cutoffs = cutoffs[pd.MultiIndex.from_frame(cutoffs[["sku", "location"]].astype(str)).isin(known)]
+    decisions = cutoffs["decision"].dropna().astype("str")
+    taken = decisions.str.startswith("accept").astype(bool)
+    text = ", ".join(filter(None, (_tally(decisions[taken]), _tally(decisions[~taken]))))
     median = float(cutoffs["wait_cutoff_days"].median())
     return [
-        (TAKE, "items to go on taking", accepted, "count", _tally(cutoffs["decision"]), "plain"),
+        (TAKE, "items to go on taking", int(taken.sum()), "count", f"of {len(decisions):,}: {text}", "plain"),
         (TAKE, "longest wait to accept", median, "days", "days, median over the items", "plain"),
     ]
 
@@ -229,7 +236,8 @@ def _names(items: pd.DataFrame, otherwise: str) -> str:
 def _tally(values: pd.Series) -> str:
     counts = Counter(values.dropna().astype(str).str.replace("_", " "))
     by_size = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
-    return ", ".join(f"{n:,} {word}" for word, n in by_size[:4])
+    rest = sum(n for _, n in by_size[4:])
+    return ", ".join([*(f"{n:,} {word}" for word, n in by_size[:4]), *([f"{rest:,} other"] if rest else [])])
 
 
 def _count(number: int, noun: str) -> str:

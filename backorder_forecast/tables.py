@@ -211,7 +211,7 @@ def read_tables(
         raise InvalidTables(failures)
     check_rows(drafts)
     check_duplicates(drafts, drop=drop_duplicates)
-    check_locations(drafts)
+    check_locations(drafts, as_of=day)
     check_keys(drafts)
     failures += check_skus(drafts, unknown_sku=unknown_sku)
     if day is None:

@@ -68,7 +68,7 @@ def _waiting_lines(skus: list[str]) -> pd.DataFrame:
             "priority": np.arange(n) % 3 + 1, "order_date": AS_OF - pd.to_timedelta(ago, unit="D"),
             "quantity": [3.0, 1.0, 40.0, 2.0, 7.0, 1.0][:n],
             "promised_date": AS_OF + pd.to_timedelta([10, -5, 20, 3, 6, 1][:n], unit="D"),
-            "unit_price": 20.0, "prepaid_amount": [0.0, 20.0, 100.0, 0.0, 140.0, 0.0][:n],
+            "unit_price": 20.0, "prepaid_amount": [np.nan, 20.0, 100.0, np.nan, 140.0, np.nan][:n],
             "complete_only": [False, False, True, False, False, True][:n],
         }
     )  # fmt: skip

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-from shop_fixture import SETTINGS, read, shop
+from shop_fixture import AS_OF, N_ITEMS, SETTINGS, read, shop
 
 from backorder_forecast.backtest import Backtest, backtest
-from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.errors import InvalidSettings, NotEnoughHistory
+from backorder_forecast.netting import net_demand
+from backorder_forecast.pipeline import make_plan
 from backorder_forecast.scores import average_precision, brier
 
 
@@ -43,3 +47,115 @@ def test_the_summary_weighs_the_origins_by_their_rows() -> None:
 def test_what_is_not_tables_is_refused() -> None:
     with pytest.raises(InvalidSettings, match=r"read_tables"):
         backtest("data/samples")  # type: ignore[arg-type]
+
+
+ORIGINS = [AS_OF - pd.Timedelta(days=28 * k) for k in (2, 1)]
+
+
+def test_origins_lie_one_window_apart_and_end_one_window_before_the_last_day() -> None:
+    seen: list[tuple[str, float]] = []
+    done = backtest(read(shop()), origins=2, settings=SETTINGS, progress=lambda day, share: seen.append((day, share)))
+    assert sorted(done.forecasts["origin"].unique()) == ORIGINS
+    assert seen == [(str(ORIGINS[0].date()), 0.5), (str(ORIGINS[1].date()), 1.0)]
+    named = backtest(read(shop()), origins=[str(day.date()) for day in ORIGINS[::-1]], settings=SETTINGS)
+    for name in ("scores", "forecasts", "flags", "promises"):
+        pd.testing.assert_frame_equal(getattr(named, name), getattr(done, name))
+
+
+def test_each_origin_sees_only_what_was_known_then() -> None:
+    tables, day = shop(), ORIGINS[1]
+    sales, orders, stock = tables["sales"], tables["purchase_orders"], tables["inventory"]
+    later = sales["date"] > day
+    sales.loc[later, "quantity"] = sales.loc[later, "quantity"] * 3
+    orders.loc[orders["received_date"] > day, "received_date"] += pd.Timedelta(days=3)
+    tables["inventory"] = stock[stock["date"] <= day]
+    told = backtest(read(tables), origins=[day], settings=SETTINGS)
+    before = replayed()
+    asked = ["sku", "mean", 0.1, 0.5, 0.75, 0.9, 0.95]
+    ours = before.forecasts[before.forecasts["origin"] == day].reset_index(drop=True)
+    pd.testing.assert_frame_equal(told.forecasts[asked], ours[asked])
+    assert (told.forecasts["actual"] >= ours["actual"]).all()
+    assert told.forecasts["actual"].sum() > 2 * ours["actual"].sum()
+    flags = before.flags[before.flags["origin"] == day].reset_index(drop=True)
+    columns = ["sku", "p_zero", "p_stockout", "days_of_cover"]
+    pd.testing.assert_frame_equal(told.flags[columns], flags[columns])
+
+
+def test_forecasts_are_those_of_a_plan_made_then_and_actuals_what_was_sold() -> None:
+    day = ORIGINS[1]
+    plan = make_plan(read(shop()).as_known(day), SETTINGS.replace(horizon_days=28))
+    ours = replayed().forecasts
+    ours = ours[ours["origin"] == day].set_index("sku").sort_index()
+    mean = plan.forecasts.groupby("sku")["mean"].sum()
+    assert ours["mean"].sum() == pytest.approx(mean.sum(), rel=0.1)
+    risk = plan.stockouts.set_index("sku")
+    flags = replayed().flags
+    flags = flags[flags["origin"] == day].set_index("sku")
+    pd.testing.assert_series_equal(flags["p_stockout"], risk["p_stockout"].loc[flags.index])
+    assert set(flags.index) == set(risk.index[~risk["already_out"]])
+    sold = net_demand(read(shop())).frame
+    window = sold[(sold["date"] > day) & (sold["date"] <= day + pd.Timedelta(days=28))]
+    wanted = window.groupby(window["sku"].astype("str"))["quantity"].sum().reindex(ours.index).fillna(0.0)
+    np.testing.assert_allclose(ours["actual"], wanted)
+
+
+def test_forecast_scores_by_hand() -> None:
+    done = replayed()
+    levels = [0.1, 0.5, 0.75, 0.9, 0.95]
+    for origin, part in done.forecasts[done.forecasts["in_stock"]].groupby("origin"):
+        actual = part["actual"].to_numpy()
+        loss = [np.where(actual >= part[q], q * (actual - part[q]), (1 - q) * (part[q] - actual)) for q in levels]
+        scores = done.scores[(done.scores["origin"] == origin) & (done.scores["stage"] == "forecast")]
+        value = scores.set_index("score")["value"]
+        assert value["pinball"] == pytest.approx(np.mean(loss))
+        assert value["wape"] == pytest.approx(np.abs(part["mean"] - actual).sum() / actual.sum())
+        inside = ((part[0.1] <= actual) & (actual <= part[0.9])).mean()
+        assert value["share_in_80_interval"] == pytest.approx(inside)
+        assert (scores["n"] == len(part)).all()
+
+
+def test_a_promise_counts_once_it_is_due_and_a_cancelled_line_never() -> None:
+    promises = replayed().promises
+    assert len(promises)
+    lines = shop()["backorders"].groupby(["order_id", "sku"])
+    last, gone = lines["filled_date"].max().to_dict(), lines["cancelled_date"].max().to_dict()
+    for row in promises.to_dict("records"):
+        key, kept, promise, filled = (row["order_id"], row["sku"]), row["kept"], row["promise_date"], row["filled_date"]
+        if pd.isna(promise) or promise > AS_OF:
+            assert np.isnan(kept)
+        elif pd.notna(filled):
+            assert filled == last[key]
+            assert kept == float(filled <= promise)
+        else:
+            assert np.isnan(kept) if pd.notna(gone[key]) else kept == 0
+
+
+def test_cores_and_row_order_change_no_score() -> None:
+    tables = {name: frame.sample(frac=1, random_state=1) for name, frame in shop().items()}
+    other = backtest(read(tables), origins=2, settings=SETTINGS.replace(workers=2, bucket_size=7))
+    for name in ("scores", "forecasts", "flags", "promises"):
+        pd.testing.assert_frame_equal(getattr(other, name), getattr(replayed(), name), obj=name)
+
+
+@pytest.mark.parametrize("freq", ["W-MON", "MS"])
+def test_a_coarser_clock_is_scored_on_whole_periods(freq: str) -> None:
+    done = backtest(read(shop()), origins=1, settings=SETTINGS.replace(freq=freq), window_days=31)
+    assert len(done.forecasts) == N_ITEMS
+    assert done.scores["value"].notna().all()
+    if freq == "MS":
+        # The window from 30 May holds June, and nothing else that is whole.
+        sold = net_demand(read(shop())).frame
+        june = sold.loc[sold["date"] > "2024-05-31", "quantity"].sum()
+        assert done.forecasts["actual"].sum() == pytest.approx(june)
+
+
+def test_sales_alone_are_scored_on_their_forecasts() -> None:
+    done = backtest(read({"sales": shop()["sales"]}), origins=1, settings=SETTINGS)
+    assert set(done.scores["stage"]) == {"forecast"}
+    assert len(done.flags) == len(done.promises) == 0
+
+
+@pytest.mark.parametrize("origins", [0, ["2024-06-20"], ["2023-09-01"]])
+def test_origins_without_a_window_before_and_after_are_refused_with_the_dates(origins: Any) -> None:
+    with pytest.raises(NotEnoughHistory, match=r"56 days of sales before it .* sales run from 2023-0.* to 2024-06-30"):
+        backtest(read(shop()), origins=origins, settings=SETTINGS)

@@ -48,7 +48,9 @@ def test_a_certain_shipment() -> None:
     assert frame["deposits"].iloc[0] == 6.0
     assert frame.loc[AS_OF + pd.Timedelta(days=7), "balances"] == 14.0
     assert frame["goods_shipped"].sum() == 20.0
-    assert frame["expected_cash"].sum() == 20.0
+    # What is held was paid before: only the balance is still to come.
+    assert frame["expected_cash"].iloc[0] == 0.0
+    assert frame["expected_cash"].sum() == 14.0
     assert frame["refundable_liability"].tolist() == [6.0] * 7 + [0.0] * 24
     assert len(frame) == 31
 
@@ -85,7 +87,15 @@ def test_money_of_a_line() -> None:
 def test_overpayment_is_refunded_at_shipment() -> None:
     frame = cash_flow_frame(flow_of(make_lines({"prepaid_amount": 25.0}), [[3]]), as_of=AS_OF)
     assert frame["refunds"].iloc[3] == 5.0
-    assert frame["expected_cash"].sum() == 20.0
+    assert frame["expected_cash"].sum() == -5.0
+
+
+def test_nothing_moves_on_the_day_that_is_over() -> None:
+    frame = cash_flow_frame(flow_of(make_lines({"prepaid_amount": 6.0}), [[0]]), as_of=AS_OF)
+    first = frame.iloc[0]
+    assert (first["deposits"], first["expected_cash"], first["goods_shipped"]) == (6.0, 0.0, 0.0)
+    assert first["refundable_liability"] == 6.0
+    assert frame["expected_cash"].iloc[1] == 14.0
 
 
 def test_without_prices_and_prepayments_the_frame_is_empty() -> None:
@@ -125,6 +135,8 @@ def test_cash_identity_holds_to_the_cent_every_day(given_rows: list[dict[str, An
     flow = line_cash_flow(lines, days, price=np.full(n_items, 3.0), shape=shape, rate=rate, settings=OPTIONS)
     frame = cash_flow_frame(flow, as_of=AS_OF)
     assert (identity_gap(frame) == 0).all()
+    assert frame["expected_cash"].iloc[0] == 0.0
+    days = np.maximum(days, 1)
     money = line_money(lines, np.full(n_items, 3.0))
     assert round(frame["deposits"].sum() * 100) == round(money["held"].sum() * 100)
     assert (frame[["balances", "refunds", "goods_shipped"]] >= 0).all(axis=None)

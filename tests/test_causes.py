@@ -92,7 +92,24 @@ def test_a_risk_with_one_cause_is_laid_at_its_door(cause: str) -> None:
     assert row["cause_share"] == pytest.approx(1.0)
     others = [c for c in COLUMNS if c != cause.replace(" ", "_")]
     assert (row[others] == 0).all()
-    assert "0% instead of 100%" in row["cause_text"]
+    without = "without that with about 0%" if cause == "held stock" else "0% instead of 100%"
+    assert without in row["cause_text"]
+
+
+def test_an_empty_shelf_is_not_given_a_second_risk_to_run_out() -> None:
+    failing, soon = late(-4), np.full((1, N_PATHS), 8)
+    failing[:, :40] = 0.0
+    empty = {"start": np.zeros(1), "reference_receipts": late(-4), "arrival": soon}
+    text = cause_frame(items_of(1), situation(receipts=failing, **empty))["cause_text"].iloc[0]
+    assert text == (
+        "stock is zero now; open orders are late; demand before a new order arrives will go unmet with 40% probability,"
+        " without that with about 0%"
+    )
+    text = cause_frame(items_of(1), situation(receipts=late(-4), **empty))["cause_text"].iloc[0]
+    assert text == (
+        "stock is zero now; demand before a new order arrives will go unmet with 0% probability;"
+        " no single input explains it"
+    )
 
 
 def test_two_causes_of_which_either_suffices_share_the_blame() -> None:
@@ -113,7 +130,7 @@ def test_calm_water_has_no_cause() -> None:
 def test_a_risk_that_no_reference_removes_is_baseline() -> None:
     doomed = situation(start=np.array([-1.0]))
     row = cause_frame(items_of(1), doomed).iloc[0]
-    assert (row["risk"], row["baseline"], row["cause"]) == (1.0, 1.0, "not distinguishable")
+    assert (row["risk"], row["baseline"], row["cause"]) == (1.0, 1.0, "already short")
 
 
 def test_a_difference_that_is_chance_or_small_is_not_named() -> None:

@@ -16,6 +16,7 @@ import pytest
 from plan_fixture import made_up_plan
 from typer.testing import CliRunner, Result
 
+import backorder_forecast as bf
 from backorder_forecast import __version__
 from backorder_forecast.cli import app
 from backorder_forecast.result import Plan
@@ -175,7 +176,14 @@ def test_validate_shows_the_mapping_and_accounts_for_every_row(shop: Path) -> No
 
 def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = pd.DataFrame(
-        {"stage": ["forecast"], "score": ["pinball"], "value": [0.81239], "rival": ["SES"], "rival_value": [1.0], "n": [40]}
+        {
+            "stage": ["forecast"],
+            "score": ["pinball"],
+            "value": [0.81239],
+            "rival": ["SES"],
+            "rival_value": [1.0],
+            "n": [40],
+        }
     )
     asked: dict[str, Any] = {}
 
@@ -243,6 +251,11 @@ def test_the_version_is_that_of_the_package() -> None:
     result = _run("--version")
     assert result.exit_code == 0
     assert result.stdout.split() == ["backorder-forecast", __version__]
+
+
+def test_the_package_shows_its_public_names_only() -> None:
+    assert {name for name in dir(bf) if not name.startswith("__")} == set(bf.__all__)
+    assert "__version__" in dir(bf)
 
 
 def test_demo_runs_without_a_sample_folder(

@@ -216,7 +216,40 @@ def test_decisions_and_reasons() -> None:
     )
     assert covered["decision"].iloc[0] == CONFIRMED
     assert covered["max_open_quantity"].tolist() == [5.0, 0.0, 0.0, 0.0, 0.0]
-    assert "5 units are covered" in covered["reason"].iloc[0]
+    assert "accept up to 5 units that stock and open orders cover" in covered["reason"].iloc[0]
+
+
+def test_an_accepted_line_without_sure_cover_says_so() -> None:
+    cutoffs, _ = shop()
+    frame = decide(cutoffs, 3)
+    assert (frame["decision"].iloc[0], frame["max_open_quantity"].iloc[0]) == (ACCEPT, 0.0)
+    assert (
+        "; accept, but nothing on order covers it for sure yet: the quantity surely covered is 0"
+        in (frame["reason"].iloc[0])
+    )
+    stocked = decide(cutoffs, 3, usable=np.full(5, 2.0))
+    assert not stocked["reason"].str.contains("surely covered").any()
+
+
+@pytest.mark.parametrize(
+    ("usable", "backordered", "mean_daily", "substitute", "words"),
+    [
+        (20.0, 5.0, 1.0, "B", "B is in stock, 15 free units"),
+        (20.0, 5.0, 2.0, "", "B has only 15 free units"),  # gone in a week
+        (20.0, 20.0, 0.0, "", "B is out too"),  # its own queue takes it all
+        (20.0, 5.0, np.nan, "B", "B is in stock"),
+    ],
+)
+def test_a_substitute_has_stock_that_lasts(
+    usable: float, backordered: float, mean_daily: float, substitute: str, words: str
+) -> None:
+    cutoffs, _ = shop(
+        usable=[0.0, usable, 0, 0, 0], backordered=[0.0, backordered, 0, 0, 0], mean_daily=[1.0, mean_daily, 1, 1, 1]
+    )
+    row = decide(cutoffs, 300).iloc[3]
+    assert row["substitute_sku"] == substitute
+    assert row["decision"] == (ALTERNATIVE if substitute else REFUSE)
+    assert words in row["reason"]
 
 
 def test_stock_does_not_make_a_loss_worth_taking() -> None:

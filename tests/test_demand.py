@@ -286,9 +286,10 @@ def test_months_ahead_are_calendar_months() -> None:
     assert weeks.dates.strftime("%Y-%m-%d").tolist() == ["2024-08-04", "2024-08-11", "2024-08-18"]
 
 
-def test_a_horizon_must_be_ahead() -> None:
-    with pytest.raises(InvalidSettings, match="at least one period, got 0"):
-        forecast_demand(panel_of([[1.0, 2.0]]), horizon=0)
+@pytest.mark.parametrize("horizon", [0, 2.5, "8"])
+def test_a_horizon_is_a_whole_number_of_periods_ahead(horizon: Any) -> None:
+    with pytest.raises(InvalidSettings, match="whole number of periods, at least one; got"):
+        forecast_demand(panel_of([[1.0, 2.0]]), horizon=horizon)
 
 
 def test_settings_given_to_a_forecast_are_used() -> None:

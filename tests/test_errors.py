@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from shop_fixture import SETTINGS, read, shop
 
 from backorder_forecast.errors import (
     FAILURE_COLUMNS,
@@ -14,6 +15,7 @@ from backorder_forecast.errors import (
     NotEnoughHistory,
     unknown_option,
 )
+from backorder_forecast.pipeline import make_plan
 
 PROBLEMS: list[dict[str, Any]] = [
     {"table": "sales", "row": 7, "column": "date", "problem": "not a date", "found": "soon", "what_to_do": "write it"},
@@ -69,3 +71,18 @@ def test_an_unknown_option_lists_the_valid_ones_and_guesses_only_what_is_near() 
     assert near == "unknown freq 'W-MOM' (did you mean 'W-MON'?); valid are: D, W-MON, MS"
     assert "did you mean" not in str(unknown_option("freq", "yearly", ["D", "MS"]))
     assert str(unknown_option("table", "x", iter(["sales"]))) == "unknown table 'x'; valid are: sales"
+
+
+def test_tables_settings_and_scenario_of_the_wrong_kind_are_refused_in_words() -> None:
+    tables = read(shop())
+    wrong: list[tuple[tuple[Any, ...], str]] = [
+        (("data/samples",), r"tables come from read_tables, got a str \(data/samples\): read files or frames first"),
+        ((shop(),), r"tables come from read_tables, got a dict"),
+        ((tables, {"n_paths": 50}), r"settings must be Settings\(name=value, \.\.\.\), got a dict"),
+    ]
+    for given, message in wrong:
+        with pytest.raises(InvalidSettings, match=message):
+            make_plan(*given)
+    scenario: Any = {"on_hand": {"A": 1}}
+    with pytest.raises(InvalidSettings, match="scenario must be Scenario"):
+        make_plan(tables, SETTINGS, scenario=scenario)

@@ -66,6 +66,9 @@ def test_risks_are_coloured(book: Any) -> None:
 
 
 def test_first_sheet_says_what_the_plan_says(book: Any) -> None:
+    summary = made_up_plan().summary()
+    figures = [row[1].value for row in book["plan"].iter_rows() if row[0].value in set(summary["topic"])]
+    assert figures == pytest.approx(summary["figure"].tolist())
     words = [str(cell.value) for row in book["plan"].iter_rows() for cell in row if cell.value is not None]
     plan = made_up_plan()
     assert words[0] == "Backorder plan, 6 May 2024"

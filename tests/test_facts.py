@@ -115,7 +115,68 @@ def test_weekly_sales_are_walked_by_the_week() -> None:
     assert found.on_hand.tolist() == [10 - 3 * 2]
 
 
+def test_receipts_without_quantities_share_what_was_ordered() -> None:
+    twice = orders({"received_date": "2024-03-07", "quantity_ordered": 100}, {"received_date": "2024-03-09"})
+    twice["quantity_ordered"] = 100
+    found = history(read(inventory=stock(("A", "2024-03-06", 50)), purchase_orders=twice))
+    assert found.on_hand[0] == 50 + 100 - 4
+    dateless = twice.assign(order_date=None, quantity_received=[30, 40])
+    found = history(read(inventory=stock(("A", "2024-03-06", 50)), purchase_orders=dateless))
+    assert found.on_hand[0] == 50 + 70 - 4
+
+
+def test_an_order_that_waits_has_not_left_the_shelf_where_sales_are_orders() -> None:
+    sales = SALES.assign(order_id=[f"o{k}" for k in range(20)])
+    sales = sales.assign(
+        order_id=sales["order_id"].replace({"o8": "late", "o9": "part"}),
+        quantity=np.where(sales.index == 8, 15, np.where(sales.index == 9, 8, 1)),
+    )
+    waiting = pd.DataFrame(
+        {
+            "order_id": ["late", "part"], "sku": "A", "order_date": ["2024-03-09", "2024-03-10"], "quantity": [15, 6],
+            "quantity_filled": [0, 2], "filled_date": [None, "2024-03-10"],
+        }
+    )  # fmt: skip
+    inventory = stock(("A", "2024-03-06", 10))
+    for given in (sales, sales.drop(columns="order_id")):
+        tables = read_tables({"sales": given, "inventory": inventory, "backorders": waiting}, as_of="2024-03-10")
+        found = stock_history(tables, tables.items(), DAYS[0], sales_are="orders")
+        # One on each of two days, two of the order of eight at once, two as a fill.
+        assert found.on_hand[0] == 10 - 2 - 2 - 2
+        assert found.shipped_since[0] == 6
+        assert history(tables).on_hand[0] == 10 - 2 - 15 - 8
+
+
+def test_an_order_filled_on_an_unknown_day_has_left_the_shelf() -> None:
+    filled = pd.DataFrame(
+        {"order_id": ["x"], "sku": "A", "order_date": ["2024-03-08"], "quantity": [1], "quantity_filled": [1]}
+    )
+    tables = read(inventory=stock(("A", "2024-03-06", 10)), backorders=filled)
+    assert stock_history(tables, tables.items(), DAYS[0], sales_are="orders").on_hand[0] == 10 - 4
+
+
+def test_fractions_leave_no_dust_and_large_numbers_stay_whole() -> None:
+    sales = SALES.assign(quantity=0.1)
+    found = history(read_tables({"sales": sales, "inventory": stock(("A", "2024-03-07", 0.3))}, as_of="2024-03-10"))
+    assert found.on_hand[0] == 0.0
+    found = history(read(inventory=stock(("A", "2024-03-10", 12.3), ("B", "2024-03-10", 20_000_001))))
+    assert found.on_hand.tolist() == [12.3, 20_000_001]
+
+
 # --- facts
+
+
+def test_what_was_reserved_in_an_old_snapshot_leaves_with_later_shipments() -> None:
+    inventory = stock(("A", "2024-03-06", 20), ("B", "2024-03-10", 20), reserved=[3, 3])
+    tables = read(inventory=inventory)
+    assert "reserved before later shipments" in history(tables).quality["rule"].tolist()
+    frame = facts(inventory=inventory)
+    assert frame["reserved"].tolist() == [0, 3]
+    assert frame["usable"].tolist() == [16, 17]
+    more = facts(inventory=inventory.assign(reserved=[6, 3]))
+    assert more["reserved"].tolist() == [2, 3]
+    now = history(read(inventory=stock(("A", "2024-03-10", 20), reserved=[3])))
+    assert now.quality.empty
 
 
 def test_what_can_be_promised_is_on_hand_less_reserved_held_and_waiting() -> None:

@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from plan_fixture import made_up_plan
+from shop_fixture import shop_plan
 
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.frames import (
     COLUMNS,
     DTYPES,
     FRAMES,
+    FURTHER,
     column_kind,
     column_note,
     empty_frame,
@@ -27,12 +29,24 @@ from backorder_forecast.frames import (
 )
 
 
+@pytest.mark.parametrize("name", [n for n in FRAMES if n != "items"])
+def test_an_empty_frame_has_every_column_of_a_real_plan(name: str) -> None:
+    full = shop_plan().frames[name]
+    assert len(full)
+    assert list(empty_frame(name).columns) == list(full.columns)
+    for column in full.columns:
+        assert column_kind(column) == column_kind(column, full[column]) or column == "trend"
+
+
 @pytest.mark.parametrize("name", FRAMES)
 def test_an_empty_frame_has_the_columns_and_dtypes_of_a_full_one(name: str) -> None:
     empty, full = empty_frame(name), made_up_plan().frames[name]
-    assert list(empty.columns) == list(frame_columns(name))
+    assert list(empty.columns) == [*frame_columns(name), *FURTHER.get(name, ())]
     assert missing_columns(name, full) == []
     for column in empty.columns:
+        if column not in full.columns:
+            assert column in FURTHER[name]
+            continue
         assert column_kind(column, empty[column]) == column_kind(column)
         # An empty frame and a full one join without changing what the columns are.
         joined = pd.concat([empty, full], ignore_index=True)[column]

@@ -66,10 +66,10 @@ def test_nothing_is_known_before_its_day() -> None:
     assert len(tables.sales) == 1
     assert len(tables.inventory) == 1
     orders = tables.purchase_orders
-    assert orders["po_id"].tolist() == ["1", "1", "2"]
-    assert orders["received_date"].isna().tolist() == [False, True, True]
-    assert orders["quantity_received"].isna().tolist() == [False, True, True]
-    assert orders["promised_date"].isna().tolist() == [False, False, True]
+    assert orders["po_id"].tolist() == ["1", "2"]
+    assert orders["received_date"].isna().tolist() == [False, True]
+    assert orders["quantity_received"].isna().tolist() == [False, True]
+    assert orders["promised_date"].isna().tolist() == [False, True]
     assert orders["supplier_confirmed_date"].isna().all()
     assert orders["cancelled_date"].isna().all()
     lines = tables.backorders
@@ -153,6 +153,20 @@ def test_a_promise_told_in_time_stays_known_when_its_row_is_filled_later() -> No
     # A later shipment that only repeats a promise brings nothing.
     again = backorder_rows(first, {**first, "quantity": 9.0, "quantity_filled": 4.0, "filled_date": "2024-07-19"})
     assert known_at("backorders", again, pd.Timestamp("2024-06-30")).frame["quantity"].tolist() == [5.0]
+
+
+@pytest.mark.parametrize("as_of", [None, "2024-06-30"])
+def test_a_later_sale_elsewhere_moves_no_order_to_another_location(as_of: str | None) -> None:
+    sales = pd.DataFrame({"sku": ["A", "B"], "date": "2024-06-01", "quantity": 1, "location": ["N", "S"]})
+    later = pd.DataFrame({"sku": ["A"], "date": ["2024-07-20"], "quantity": [1], "location": ["S"]})
+    given = {
+        "inventory": pd.DataFrame({"sku": ["A"], "date": ["2024-06-30"], "on_hand": [1], "location": ["N"]}),
+        "purchase_orders": pd.DataFrame(
+            {"supplier": ["X"], "sku": ["A"], "order_date": ["2024-06-20"], "received_date": [None]}
+        ),
+    }
+    for frame in (sales, pd.concat([sales, later])):
+        assert bf.read_tables({"sales": frame, **given}, as_of=as_of).purchase_orders["location"].tolist() == ["N"]
 
 
 def test_undated_facts_are_unknown_in_the_past() -> None:

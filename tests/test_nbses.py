@@ -194,8 +194,10 @@ def test_the_smoothing_constant_fits_the_pace_of_the_level() -> None:
 
 
 def test_without_enough_clean_windows_the_default_is_taken() -> None:
-    few = panel_of(np.random.default_rng(0).poisson(3.0, (5, 60)), freq="W-MON")
-    assert select(few) == (0.1, {})
+    one = panel_of(np.random.default_rng(0).poisson(3.0, (1, 60)), freq="W-MON")
+    assert select(one) == (0.1, {})
+    few = panel_of(np.random.default_rng(0).poisson(3.0, (5, 150)), freq="W-MON")
+    assert select(few)[0] <= 0.05, "a constant level needs little smoothing, and more origins show it"
     short = panel_of(np.ones((200, 10)), freq="W-MON")
     assert select(short) == (0.1, {})
     out = np.ones((200, 80))

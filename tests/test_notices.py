@@ -27,6 +27,8 @@ def lines(*rows: dict[str, Any]) -> pd.DataFrame:
     fixed = {"order_id": [f"o{k}" for k in range(len(rows))], "sku": "A", "location": "", "customer_id": "c"}
     fixed["source"] = "next order"
     frame = frame.assign(**{k: v for k, v in fixed.items() if k not in frame}, quantity=2.0, p_at_promise=0.93)
+    unfilled = frame["fill_date_0.5"].isna().astype(float)
+    frame["p_unfilled"] = frame["p_unfilled"].fillna(unfilled) if "p_unfilled" in frame else unfilled
     return frame.assign(waited_days=(AS_OF - frame["order_date"]).dt.days)
 
 
@@ -82,13 +84,13 @@ def test_consent_or_refund_by_the_rule_table() -> None:
         {"promised_date": 11},  # more likely kept than not
         {"order_date": -25},  # nothing stated: 30 days end in five
         {"order_date": -5},
-        {"fill_date_0.5": None, "promise_date": None},  # no supply in sight
+        {"fill_date_0.5": None, "promise_date": None, "p_unfilled": 0.9},  # late, but not given up
         {"promised_date": -3},
     )
     frame = notices_frame(table, cutoffs(400.0), as_of=AS_OF, settings=Settings())
     consent = frame[frame["kind"] == "consent_or_refund"].set_index("order_id")
     assert consent.index.tolist() == ["o0", "o2", "o4", "o5"]
-    assert consent["deadline"].tolist() == [day(5), day(5), day(28), AS_OF]
+    assert consent["deadline"].tolist() == [day(5), day(5), day(28), day(1)]
     assert not frame["kind"].eq("delay").any()
     assert consent["legal_note"].str.contains("not legal advice").all()
     assert (frame.loc[frame["kind"] != "consent_or_refund", "legal_note"] == "").all()
@@ -136,3 +138,59 @@ def test_no_lines_and_unknown_items() -> None:
     unknown = notices_frame(lines({"sku": "Z"}), cutoffs(1.0), as_of=AS_OF, settings=Settings())
     assert unknown["kind"].tolist() == ["new_estimate"]
     assert np.all(unknown["offer"] == "")
+
+
+def test_late_is_said_of_what_is_late_and_ahead_of_what_is_not() -> None:
+    table = lines({"promised_date": 5}, {"promised_date": -3}, {"promised_date": 0}, {"order_date": -29})
+    frame = notices_frame(table, cutoffs(400.0), as_of=AS_OF, settings=Settings())
+    consent = frame[frame["kind"] == "consent_or_refund"].set_index("order_id")["text"]
+    assert consent["o0"].startswith("Order o0: 2 x A will probably not arrive by 2024-05-10. New date: 2024-05-17.")
+    assert consent["o1"].startswith("Order o1: 2 x A was due by 2024-05-02 and is late.")
+    assert consent["o2"].startswith("Order o2: 2 x A was due by 2024-05-05 and is late.")
+    assert consent["o3"].startswith("Order o3: 2 x A will probably not arrive by 2024-05-06.")
+
+
+def test_a_deadline_that_is_over_is_the_next_business_day() -> None:
+    table = lines({"promised_date": -3}, {"promised_date": 0}, {"promised_date": 1})
+    for as_of, weekday in ((AS_OF, True), (AS_OF - pd.Timedelta(days=2), True), (AS_OF - pd.Timedelta(days=2), False)):
+        moved = table.assign(promised_date=table["promised_date"] + (as_of - AS_OF))
+        settings = Settings(business_days=weekday)
+        frame = notices_frame(moved, cutoffs(11.0), as_of=as_of, settings=settings)
+        assert (frame["deadline"].dropna() > as_of).all()
+        first = as_of + pd.Timedelta(days=1)
+        soonest = pd.Timestamp("2024-05-06") if weekday else first
+        consent = frame.loc[frame["kind"] == "consent_or_refund", "deadline"].tolist()
+        assert consent == [soonest, soonest, first]
+
+
+def test_a_line_without_an_end_gets_one_message_that_says_so() -> None:
+    never = {"fill_date_0.5": None, "promise_date": None}
+    table = lines({**never, "promised_date": -3}, {**never, "order_date": -90}, {**never, "promised_date": 5})
+    for settings in (Settings(), NO_RULE):
+        frame = notices_frame(table, cutoffs(14.0), as_of=AS_OF, settings=settings)
+        assert kinds(frame) == [["cannot_fill"]] * 3
+        assert (frame["deadline"] > AS_OF).all()
+        assert frame["new_date"].isna().all()
+        assert frame["text"].iloc[0] == (
+            "Order o0: we cannot name a date for 2 x A. Please choose a refund or an alternative."
+        )
+        assert frame["reason"].iloc[0] == "not filled within 90 days with probability 100%"
+        assert (frame["legal_note"] != "").all() == (settings is not NO_RULE)
+    with_substitute = notices_frame(table, cutoffs(14.0, "B"), as_of=AS_OF, settings=Settings())
+    assert kinds(with_substitute) == [["cannot_fill"]] * 3
+    assert "B instead, which is in stock" in with_substitute["offer"].iloc[0]
+
+
+def test_no_discount_for_a_wait_without_an_end_and_no_unknown_days() -> None:
+    table = lines({"fill_date_0.5": None, "promise_date": None, "p_unfilled": 0.9, "promised_date": 5})
+    plain = notices_frame(table, cutoffs(14.0), as_of=AS_OF, settings=Settings())
+    assert kinds(plain) == [["consent_or_refund"]]
+    assert (
+        plain["text"]
+        .iloc[0]
+        .endswith("We cannot name a new date yet. Please agree to wait, or cancel with a full refund.")
+    )
+    assert kinds(notices_frame(table, cutoffs(14.0), as_of=AS_OF, settings=NO_RULE)) == [["delay"]]
+    other = notices_frame(table, cutoffs(14.0, "B"), as_of=AS_OF, settings=NO_RULE)
+    assert kinds(other) == [["delay", "alternative"]]
+    assert other["reason"].iloc[1] == "no fill date in sight, 14 days are acceptable"

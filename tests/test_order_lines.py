@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from backorder_forecast.errors import InvalidSettings, InvalidTables
+from backorder_forecast.known import known_at
 from backorder_forecast.order_lines import order_lines
+from backorder_forecast.schema import TABLES
 
 AS_OF = "2024-03-31"
 
@@ -109,6 +111,75 @@ def test_goods_with_an_impossible_receipt_date_are_not_open() -> None:
     found = order_lines(one_line(["2023-12-30", None], [6, None]), as_of=AS_OF)
     assert found.lines["open_share"][0] == pytest.approx(0.4)
     assert found.receipts.empty
+
+
+def test_a_quantity_received_without_a_date_has_arrived_and_tells_no_duration() -> None:
+    found = order_lines(one_line([None], [10]), as_of=AS_OF)
+    assert found.lines["open_share"].tolist() == [0.0]
+    assert found.receipts.empty
+    part = order_lines(one_line([None, "2024-01-21"], [4, 3]), as_of=AS_OF)
+    assert part.lines["open_share"][0] == pytest.approx(0.3)
+    assert part.receipts["days"].tolist() == [20]
+    later = order_lines(one_line(["2024-04-21"], [10]), as_of=AS_OF)
+    assert later.lines["open_share"].tolist() == [1.0]
+
+
+def test_a_revised_quantity_is_one_line_of_the_latest() -> None:
+    rows = one_line(["2024-01-20", None], [60, None]).assign(quantity_ordered=[100.0, 120.0])
+    for given in (rows, rows[::-1]):
+        found = order_lines(given, as_of=AS_OF)
+        assert found.lines["quantity_ordered"].tolist() == [120.0]
+        assert found.lines["open_share"].tolist() == [0.5]
+        assert found.remarks["rule"].tolist() == ["ordered quantity was revised"]
+        assert "100 became 120" in found.remarks["examples"][0]
+    told = one_line([None, None], [None, None], promise_recorded_date=["2024-01-01", "2024-02-01"])
+    found = order_lines(told.assign(quantity_ordered=[100.0, 80.0]), as_of=AS_OF)
+    assert found.lines["quantity_ordered"].tolist() == [80.0]
+
+
+def test_what_arrived_in_full_and_what_cannot_be_a_revision_stay_lines_of_their_own() -> None:
+    whole = one_line(["2024-01-20", None], [100, None]).assign(quantity_ordered=[100.0, 50.0])
+    found = order_lines(whole, as_of=AS_OF).lines
+    assert (found["quantity_ordered"] * found["open_share"]).tolist() == [50.0, 0.0]
+    less = one_line(["2024-01-20", None], [60, None]).assign(quantity_ordered=[100.0, 50.0])
+    found = order_lines(less, as_of=AS_OF).lines
+    assert (found["quantity_ordered"] * found["open_share"]).tolist() == pytest.approx([50.0, 40.0])
+
+
+def test_open_rows_of_one_order_without_receipts_are_schedule_lines_and_that_is_said() -> None:
+    for more in ({}, {"promised_date": ["2024-05-01", "2024-06-01"]}):
+        found = order_lines(one_line([None, None], [None, None], **more), as_of=AS_OF)
+        assert found.lines["open_share"].tolist() == [1.0, 1.0]
+        assert found.remarks["rule"].tolist() == ["several open rows of one order"]
+        assert found.remarks["rows_used"].tolist() == [2]
+    one = order_lines(one_line(["2024-01-09", None], [4, None]), as_of=AS_OF)
+    assert one.remarks.empty
+
+
+def test_receipts_to_come_are_one_open_line_whatever_they_say() -> None:
+    later = one_line(["2024-05-05", "2024-06-20"], [40, 60]).assign(quantity_ordered=100.0)
+    known = one_line([None], [None]).assign(quantity_ordered=100.0)
+    for rows in (later, later[::-1], pd.concat([known, later]), later.assign(quantity_ordered=[100.0, 120.0])):
+        for given in (rows, known_at("purchase_orders", filled_out(rows), pd.Timestamp(AS_OF)).frame):
+            found = order_lines(given, as_of=AS_OF).lines
+            assert (found["quantity_ordered"] * found["open_share"]).tolist() == [100.0]
+    several = one_line(["2024-05-05", "2024-06-20"], [100, 50]).assign(quantity_ordered=[100.0, 50.0])
+    found = order_lines(several, as_of=AS_OF).lines
+    assert (found["quantity_ordered"] * found["open_share"]).tolist() == [50.0, 100.0]
+
+
+def filled_out(rows: pd.DataFrame) -> pd.DataFrame:
+    """With all columns of the table, dates as dates."""
+    frame = rows.reindex(columns=TABLES["purchase_orders"].names).reset_index(drop=True)
+    dates = {c: pd.to_datetime(frame[c]) for c in frame.columns[frame.columns.str.endswith("_date")]}
+    return frame.assign(**dates, quantity_received=frame["quantity_received"].astype(float))
+
+
+def test_quantities_of_receipts_share_what_was_ordered() -> None:
+    found = order_lines(one_line(["2024-01-09", "2024-01-21"], [None, None]), as_of=AS_OF)
+    assert found.receipts["quantity"].tolist() == [5.0, 5.0]
+    twice = order_lines(one_line(["2024-01-09", "2024-01-09"], [10, 10]), as_of=AS_OF)
+    assert twice.receipts["quantity"].tolist() == [10.0]
 
 
 def test_dates_of_any_make_and_keys_that_are_not_text() -> None:

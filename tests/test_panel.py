@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import constant_sales, items_of
+from hand_made import constant_sales, items_of, skus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -217,13 +217,13 @@ def test_movements_of_strangers_and_other_days_are_left_out() -> None:
 
 
 def test_exposure_by_hand() -> None:
-    levels = np.array([[5, 2, 0, 0, 0, 3, 3, 0]], dtype=np.float32)
-    shipped = np.array([[1, 3, 2, 0, 1, 0, 0, 3]], dtype=np.float32)
-    received = np.array([[0, 0, 0, 0, 1, 3, 0, 0]], dtype=np.float32)
+    levels = np.array([[5, 2, 0, 0, 0, 3, 3, 0]], dtype=np.float64)
+    shipped = np.array([[1, 3, 2, 0, 1, 0, 0, 3]], dtype=np.float64)
+    received = np.array([[0, 0, 0, 0, 1, 3, 0, 0]], dtype=np.float64)
     # Sold out on day 3, empty on day 4, received and sold on day 5, received on day 6, sold out on day 8.
     expected = [1, 1, RAN_OUT, 0, RAN_OUT, 1, 1, RAN_OUT]
     assert stock_exposure(levels, received, shipped).tolist() == [expected]
-    unknown = np.full((1, 8), np.nan, dtype=np.float32)
+    unknown = np.full((1, 8), np.nan, dtype=np.float64)
     assert stock_exposure(unknown, received, shipped).tolist() == [[1] * 8]
 
 
@@ -249,3 +249,13 @@ def test_item_codes_find_categories_and_say_who_is_not_there() -> None:
     items = pd.DataFrame({"sku": ["A", "B"], "location": ["", "x"]})
     assert item_codes(frame, items).tolist() == [1, 0, -1, -1]
     assert item_codes(frame.iloc[:0], items).tolist() == []
+
+
+def test_levels_are_exact_over_many_items() -> None:
+    n = 2050
+    snapshots = pd.DataFrame({"sku": skus(n), "location": "", "date": DAYS[3], "on_hand": np.arange(n) + 0.3})
+    out = pd.DataFrame({"sku": skus(n), "location": "", "date": DAYS[4], "quantity": 0.1})
+    levels = stock_levels(pd.concat([out, out]), NOTHING, snapshots[::-1], items_of(n), DAYS)
+    assert levels.dtype == np.float64
+    assert levels[:, 3].tolist() == (np.arange(n) + 0.3).round(9).tolist()
+    assert levels[:, -1].tolist() == (np.arange(n) + 0.1).round(9).tolist()

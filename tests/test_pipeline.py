@@ -387,6 +387,25 @@ def test_an_item_that_never_sold_is_no_risk_and_needs_no_order() -> None:
     assert by_sku(plan.items).loc["Z", "method"] == "none"
 
 
+def test_a_gap_that_no_order_can_close_is_not_called_covered() -> None:
+    ordered = pd.date_range("2024-01-01", "2024-03-04", freq="7D")
+    orders = pd.DataFrame({"supplier": "ACME", "sku": "A", "order_date": ordered, "quantity_ordered": 14.0})
+    orders["received_date"] = orders["order_date"] + pd.Timedelta(days=7)
+    coming = pd.DataFrame({"supplier": "ACME", "sku": "A", "order_date": ["2024-03-29"], "quantity_ordered": [900.0]})
+    coming["order_date"] = pd.to_datetime(coming["order_date"])
+    plan = small(
+        constant_sales("AB", "2024-01-01", "2024-03-31"), inventory=stock({"A": 0, "B": 900}, "2024-03-31"),
+        settings=QUICK.replace(service_level=0.8), purchase_orders=pd.concat([orders, coming], ignore_index=True),
+    )  # fmt: skip
+    risk, order = by_sku(plan.stockouts), by_sku(plan.reorders)
+    assert risk["flag"].tolist() == ["critical", "ok"]
+    assert order["order_quantity"].tolist() == [0, 0]
+    assert order["reason"].tolist() == [
+        "an order placed now comes too late for the gap; what is on order covers afterwards",
+        "stock and open orders last until the next order arrives",
+    ]
+
+
 def test_a_discontinued_item_is_not_ordered() -> None:
     products = pd.DataFrame({"sku": list("AB"), "discontinued": ["2024-03-31", None]})
     plan = small(
@@ -396,6 +415,7 @@ def test_a_discontinued_item_is_not_ordered() -> None:
     )  # fmt: skip
     orders = by_sku(plan.reorders)
     assert orders["order_quantity"]["A"] == 0
+    assert orders["reason"]["A"] == "no longer sold: nothing more is ordered"
     assert orders["order_quantity"]["B"] > 0
     assert plan.fill_dates["p_unfilled"].tolist() == [1.0], "nothing more will come"
 

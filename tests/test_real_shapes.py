@@ -190,7 +190,7 @@ def test_a_line_of_unknown_stock_is_filled_from_what_is_on_order() -> None:
     assert tables.purchase_orders["received_date"].isna().sum() == 1
     plan = make_plan(tables, SMALL)
     assert plan.stockouts["sku"].tolist() == ["B"]
-    assert plan.fill_dates["source"].tolist() == ["PO 11 (S)"]
+    assert plan.fill_dates["source"].iloc[0].startswith("PO 11 (S)")
     assert plan.fill_dates["promise_date"].notna().all()
     cutoffs = plan.wait_cutoffs.set_index("sku")
     assert cutoffs.loc["A", "max_open_quantity"] == 16

@@ -191,3 +191,16 @@ def test_the_order_of_rows_changes_nothing() -> None:
     shuffled = table.iloc[np.random.default_rng(8).permutation(len(table))]
     a, b = open_order_lines(table, ITEMS, as_of=AS_OF), open_order_lines(shuffled, ITEMS, as_of=AS_OF)
     pd.testing.assert_frame_equal(a.frame, b.frame)
+
+
+def test_a_rest_that_nobody_delivered_for_long_counts_and_is_named() -> None:
+    old = pd.DataFrame(
+        {
+            "po_id": ["old", "new"], "supplier": "ACME", "sku": "A", "order_date": ["2023-01-01", "2024-12-01"],
+            "received_date": ["2023-01-15", "2024-12-20"], "quantity_ordered": 100.0, "quantity_received": 60.0,
+        }
+    )  # fmt: skip
+    found = open_order_lines(pd.concat([history(), old]), ITEMS, as_of=AS_OF)
+    assert found.frame["quantity"].tolist() == [40, 40]
+    assert found.quality["rule"].tolist() == ["rest of an order line is long overdue"]
+    assert found.quality["examples"].tolist() == ["order old of ACME, sku A: nothing came since 2023-01-15"]

@@ -25,6 +25,12 @@ def test_factors_multiply_where_several_apply() -> None:
     assert Scenario(demand_factor={"location": {"y": 0.0}}).demand_factors(FACTS).tolist() == [1, 1, 0]
 
 
+def test_all_demand_takes_a_plain_number() -> None:
+    scenario = Scenario(demand_factor={"all": 1.2, "sku": {"A": 2}})
+    assert scenario.demand_factors(FACTS).tolist() == [2.4, 1.2, 1.2]
+    assert scenario.describe() == "all demand x 1.2; demand of sku A x 2"
+
+
 def test_delays_follow_the_supplier() -> None:
     scenario = Scenario(supplier_delay_days={"ACME": 14, "Borealis": -3})
     assert scenario.delays(FACTS["supplier"]).tolist() == [14, 0, -3]
@@ -67,6 +73,12 @@ def test_a_delay_of_a_supplier_that_nobody_knows_is_refused() -> None:
         ({"demand_factor": {"sku": {"A": float("nan")}}}, "demand factors are 0 or more"),
         ({"demand_factor": {"all": {"": float("inf")}}}, "demand factors are 0 or more"),
         ({"on_hand": {"A": -2}}, "on_hand is 0 or more"),
+        ({"on_hand": {"A": float("nan")}}, "on_hand is 0 or more"),
+        ({"on_hand": 5}, "on_hand must name what it changes, as in .*A-1.*; got 5"),
+        ({"demand_factor": 1.2}, "demand_factor must name what it changes, as in .*all.*; got 1.2"),
+        ({"demand_factor": {"sku": 1.2}}, "demand_factor 'sku' must name what it changes"),
+        ({"demand_factor": {"all": "1.2"}}, "demand factors are 0 or more"),
+        ({"supplier_delay_days": {"ACME": 2.5}}, "supplier_delay_days are whole days"),
     ],
 )
 def test_impossible_changes_are_refused(options: dict[str, Any], message: str) -> None:

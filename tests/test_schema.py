@@ -78,3 +78,12 @@ def test_rules_in_words() -> None:
     assert TABLES["backorders"].column("quantity").rule == "above 0"
     assert TABLES["products"].column("lead_time_days").rule == "0 or more, at most 3,650"
     assert TABLES["sales"].column("quantity").rule == "at most 100,000,000,000"
+
+
+def test_a_table_promises_no_more_than_is_used() -> None:
+    """What is read without an effect is said where the reader of `data_quality` sees it."""
+    unused_words = {"events": "nothing yet", "supplier_items": "not yet used", "purchase_orders": "not yet"}
+    for table, unused in unused_words.items():
+        assert unused in TABLES[table].feeds
+    for words in ("price breaks", "express"):
+        assert words not in TABLES["supplier_items"].absent

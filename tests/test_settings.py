@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from backorder_forecast import clock
 from backorder_forecast.errors import InvalidSettings
-from backorder_forecast.settings import PRODUCT_TYPES, Settings
+from backorder_forecast.settings import FREQS, PRODUCT_TYPES, Settings, meanings
 
 SHARES = ("service_level", "promise_level", "excess_level", "watch_probability", "deposit_share", "holding_cost_rate")
 POSITIVE = (
@@ -111,3 +112,29 @@ def test_every_setting_says_what_it_is() -> None:
         if isinstance(node, ast.AnnAssign):
             assert isinstance(after, ast.Expr), ast.unparse(node)
             assert isinstance(after.value, ast.Constant), ast.unparse(node)
+
+
+def test_every_setting_is_explained_where_help_shows_it() -> None:
+    explained = meanings()
+    assert list(explained) == [f.name for f in dataclasses.fields(Settings)]
+    text = inspect.getdoc(Settings) or ""
+    words = " ".join(text.split())
+    for name, meaning in explained.items():
+        assert meaning.endswith(".")
+        assert f"\n{name}\n    " in text
+        assert meaning in words
+    assert "horizon_days: 'int' = 90" in str(inspect.signature(Settings))
+
+
+def test_an_unknown_setting_names_the_nearest() -> None:
+    wrong: dict[str, Any] = {"horizon": 30}
+    with pytest.raises(InvalidSettings, match=r"unknown setting 'horizon' \(did you mean 'horizon_days'\?\)"):
+        Settings(**wrong)
+
+
+def test_periods_are_those_of_the_clock() -> None:
+    assert ("auto", *clock.FREQS) == FREQS
+    for freq in FREQS:
+        assert Settings(freq=freq).freq == freq
+    with pytest.raises(InvalidSettings, match="unknown freq 'W'; valid are: auto, D, W-MON"):
+        Settings(freq="W")

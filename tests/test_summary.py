@@ -67,3 +67,21 @@ def test_a_calm_plan_is_green() -> None:
     calm = made_up_plan().stockouts.assign(flag="ok", already_out=False)
     tones = summarise({"stockouts": calm}, as_of=AS_OF).set_index("topic")["tone"]
     assert tones[["critical", "warning", "out now"]].tolist() == ["ok", "ok", "ok"]
+
+
+def test_tallies_add_up_to_their_figures_and_leave_out_what_has_no_stock_record() -> None:
+    items = [f"i{k}" for k in range(9)]
+    decisions = ["accept"] * 3 + ["accept only against a confirmed order"] * 2 + ["do not backorder"] * 4
+    cutoffs = pd.DataFrame({"sku": items, "location": "", "decision": decisions, "wait_cutoff_days": 9.0})
+    kinds = ["a"] * 5 + ["b"] * 4 + ["c"] * 3 + ["d"] * 2 + ["e", "f"]
+    stockouts = made_up_plan().stockouts.iloc[:7].assign(sku=[*items[:2], *items[3:8]], location="")
+    frames = {"wait_cutoffs": cutoffs, "notices": pd.DataFrame({"kind": kinds})}
+    alone = summarise(frames, as_of=AS_OF).set_index("topic")
+    assert alone.loc["items to go on taking", "text"] == (
+        "of 9: 3 accept, 2 accept only against a confirmed order, 4 do not backorder"
+    )
+    assert alone.loc["items to go on taking", "figure"] == 5
+    assert alone.loc["messages to send", "text"] == "5 a, 4 b, 3 c, 2 d, 2 other"
+    known = summarise({**frames, "stockouts": stockouts}, as_of=AS_OF).set_index("topic")
+    assert known.loc["items to go on taking", "figure"] == 4
+    assert str(known.loc["items to go on taking", "text"]).startswith("of 7: 2 accept, 2 accept only")

@@ -211,7 +211,11 @@ def test_rows_after_as_of_change_nothing(seed: int) -> None:
         known.loc[known[column] > later, column] = pd.NaT
     known.loc[known["promise_recorded_date"] > later, ["promised_date", "promise_recorded_date"]] = pd.NaT
     known = known[~(known["order_date"] > later)]
-    revised = known[known["quantity"] > 0].sample(60, random_state=seed).assign(quantity=777.0, quantity_filled=5.0, prepaid_amount=1e6)
+    revised = (
+        known[known["quantity"] > 0]
+        .sample(60, random_state=seed)
+        .assign(quantity=777.0, quantity_filled=5.0, prepaid_amount=1e6)
+    )
     for column in ("filled_date", "cancelled_date", "promise_recorded_date"):
         planted = pd.concat(
             [known, revised.assign(**{column: later + pd.Timedelta(days=9)}), frame[frame["order_date"] > later]]

@@ -1,9 +1,9 @@
 """How much of demand shows while an item is out of stock.
 
 A shop that takes backorders records part of the demand of such days: the customers who agree to wait. That share is
-estimated per product type, from demand recorded on days out of stock over what the same items sold per day in stock,
-drawn to a prior by a number of pseudo-units. A day out of stock is then worth that share of exposure instead of none,
-so that recorded demand is neither thrown away nor corrected twice.
+estimated per product type, from demand recorded on days out of stock over what the same items sold per day with
+stock, drawn to a prior by a number of pseudo-units. A day out of stock is then worth that share of exposure instead of
+none, so that recorded demand is neither thrown away nor corrected twice.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from backorder_forecast.panel import RAN_OUT
 
 PSEUDO_UNITS = 50.0
 """Weight of the prior share, in units of demand expected while out of stock. Judgement."""
+_ROUNDS = 5
 NEARLY_ALL = 0.9
 """Share from which a day that ran out is not corrected for demand above what was recorded. Judgement."""
 
@@ -44,16 +45,22 @@ def waiting_shares(
     [0.51]
     """
     begun = np.maximum.accumulate(demand > 0, axis=1)
-    full, empty = begun & (exposure == 1.0), begun & (exposure == 0.0)
-    days_full = full.sum(axis=1)
-    rate = np.where(days_full > 0, (demand * full).sum(axis=1) / np.maximum(days_full, 1), 0.0)
-    due = rate * empty.sum(axis=1)
-    # Only items that also show what they sell in stock can tell.
-    seen = np.where(days_full > 0, (demand * empty).sum(axis=1), 0.0)
+    stocked, empty = begun & (exposure != 0.0), begun & (exposure == 0.0)
+    ran_out = (begun & (exposure == RAN_OUT)).sum(axis=1)
+    full = stocked.sum(axis=1) - ran_out
+    sold, seen = (demand * stocked).sum(axis=1), (demand * empty).sum(axis=1)
     codes, _ = pd.factorize(groups, sort=True, use_na_sentinel=False)
     n = int(codes.max()) + 1 if len(codes) else 0
-    seen_by, due_by = (np.bincount(codes, values, n)[codes] for values in (seen, due))
-    return np.asarray(np.clip((seen_by + PSEUDO_UNITS * prior) / (due_by + PSEUDO_UNITS), 0.0, 1.0))
+    seen_by = np.bincount(codes, np.where(full > 0, seen, 0.0), n)[codes]
+    share = prior.astype(np.float64)
+    for _ in range(_ROUNDS):
+        # Days that ran out are the busiest: without them the rate would be too low and the share too high. They count
+        # half as in stock, half with the share itself. Only items that also show what they sell in stock can tell.
+        worth = full + ran_out * (1.0 + share) / 2
+        due = np.where(full > 0, sold / np.maximum(worth, 1.0) * empty.sum(axis=1), 0.0)
+        due_by = np.bincount(codes, due, n)[codes]
+        share = np.clip((seen_by + PSEUDO_UNITS * prior) / (due_by + PSEUDO_UNITS), 0.0, 1.0)
+    return np.asarray(share)
 
 
 def visible_exposure(exposure: NDArray[np.float64], share: NDArray[np.float64]) -> NDArray[np.float64]:

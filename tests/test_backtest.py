@@ -130,6 +130,21 @@ def test_a_promise_counts_once_it_is_due_and_a_cancelled_line_never() -> None:
             assert np.isnan(kept) if pd.notna(gone[key]) else kept == 0
 
 
+def test_a_promise_that_is_not_due_yet_counts_neither_way() -> None:
+    days = pd.date_range("2024-01-01", "2024-06-30")
+    ordered = pd.DataFrame({"order_id": ["1", "2"], "sku": ["A", "B"], "order_date": "2024-05-30", "quantity": 2})
+    ordered["filled_date"], ordered["quantity_filled"] = pd.to_datetime(pd.Series(["2024-06-10", None])), [2, 0]
+    products = pd.DataFrame({"sku": list("AB"), "lead_time_days": 60})
+    empty = pd.DataFrame({"sku": list("AB"), "date": "2024-06-02", "on_hand": 0})
+    sales = pd.concat([pd.DataFrame({"sku": sku, "date": days, "quantity": 1}) for sku in "AB"])
+    tables = {"sales": sales, "backorders": ordered, "products": products, "inventory": empty}
+    promises = backtest(read(tables), origins=1, settings=SETTINGS).promises
+    assert (promises["promise_date"] > AS_OF).all()
+    assert promises["filled_date"].notna().tolist() == [True, False]
+    # Counting the one that came early and not the one that may come late would flatter.
+    assert promises["kept"].isna().all()
+
+
 def test_cores_and_row_order_change_no_score() -> None:
     tables = {name: frame.sample(frac=1, random_state=1) for name, frame in shop().items()}
     other = backtest(read(tables), origins=2, settings=SETTINGS.replace(workers=2, bucket_size=7))

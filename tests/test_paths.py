@@ -45,6 +45,9 @@ def test_quantiles_are_order_statistics(kind: str, data: st.DataObject) -> None:
 def test_a_level_that_hits_a_rank_exactly_does_not_take_the_next() -> None:
     ten = np.arange(1.0, 11.0).reshape(1, 10, 1)
     assert path_quantiles(ten, [0.1, 0.3, 0.7, 0.9, 0.91]).ravel().tolist() == [1, 3, 7, 9, 10]
+    hundred = np.arange(1.0, 101.0).reshape(1, 100, 1)
+    assert 0.07 * 100 > 7
+    assert path_quantiles(hundred, [0.07, 0.55]).ravel().tolist() == [7, 55]
 
 
 @given(values=arrays(np.float64, SHAPES, elements=VALUES["reals"]))

@@ -257,6 +257,14 @@ def test_order_by_is_the_last_review_whose_order_comes_in_time(
     assert row["p_unmet_before_arrival"] == pytest.approx((~safe & (short < lead[0])).mean())
 
 
+@pytest.mark.parametrize(("lasts", "flag"), [(7, "watch"), (10, "ok"), (19, "ok")])
+def test_an_item_whose_order_is_due_before_the_next_review_is_watched(lasts: int, flag: str) -> None:
+    # Orders take four days, the next review is in seven: stock for seven days needs an order today.
+    row = frame_of(lasts, np.ones((1, 5, 30)), lead=4, review=7).iloc[0]
+    assert (row["p_stockout"], row["p_unmet_before_arrival"], row["flag"]) == (1, 0, flag)
+    assert (row["order_by_date"] - AS_OF).days == {7: 0, 10: 7, 19: 14}[lasts]
+
+
 def test_a_short_item_is_out_now_whatever_its_paths_do() -> None:
     quiet = np.zeros((3, 5, 4))
     frame = frame_of([-2, 0, 0], quiet, mean_daily=0.0)

@@ -88,6 +88,12 @@ def test_growth_and_a_changing_assortment_do_not_pass_for_season() -> None:
     assert np.abs(fit_seasonality(steady).yearly - 1).max() < 0.12
 
 
+def test_a_shop_that_opened_in_summer_has_no_quiet_spring() -> None:
+    panel = poisson_panel(np.ones(160), n=60, seed=11, freq="W-MON", start="2021-01-04", low=6)
+    panel.demand[:, :26] = 0.0
+    assert np.abs(fit_seasonality(panel).yearly - 1).max() < 0.12
+
+
 def test_stockouts_in_the_high_season_do_not_hide_it() -> None:
     wave = weekly_wave(156)
     panel = poisson_panel(wave, n=80, seed=6, freq="W-MON", start="2021-01-04")

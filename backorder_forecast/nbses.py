@@ -102,9 +102,10 @@ def choose_alpha(
     """The smoothing constant of least pooled pinball loss of summed demand over the last rolling origins.
 
     Four origins, one selection horizon apart, more where items are few; sums touched by a stockout are left out.
-    Returns the constant and the loss of each candidate relative to the best; the default and no losses where fewer
-    than `MIN_SUMS` sums can be scored.
+    Returns the constant and the loss of each candidate relative to the best; the candidate nearest to the default and
+    no losses where fewer than `MIN_SUMS` sums can be scored.
     """
+    default = min(alphas, key=lambda a: (abs(a - default), a))
     horizon = SELECTION_HORIZON[panel.freq[0]]
     # A shop of few items needs more of its own past to tell the candidates apart.
     n_origins = max(4, -(-_SCORED_SUMS // max(int((first < panel.n_periods).sum()), 1)))

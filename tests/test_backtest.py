@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from shop_fixture import AS_OF, N_ITEMS, SETTINGS, read, shop
+from shop_fixture import AS_OF, N_ITEMS, SETTINGS, read, shop, shop_read
 
 from backorder_forecast.backtest import Backtest, backtest
 from backorder_forecast.errors import InvalidSettings, NotEnoughHistory
@@ -19,7 +19,7 @@ from backorder_forecast.scores import average_precision, brier
 
 @cache
 def replayed() -> Backtest:
-    return backtest(read(shop()), origins=2, settings=SETTINGS)
+    return backtest(shop_read(), origins=2, settings=SETTINGS)
 
 
 def test_flags_are_scored_with_the_chance_of_zero_stock_that_stock_records_show() -> None:
@@ -54,12 +54,14 @@ ORIGINS = [AS_OF - pd.Timedelta(days=28 * k) for k in (2, 1)]
 
 def test_origins_lie_one_window_apart_and_end_one_window_before_the_last_day() -> None:
     seen: list[tuple[str, float]] = []
-    done = backtest(read(shop()), origins=2, settings=SETTINGS, progress=lambda day, share: seen.append((day, share)))
-    assert sorted(done.forecasts["origin"].unique()) == ORIGINS
+    assert sorted(replayed().forecasts["origin"].unique()) == ORIGINS
+    named = backtest(
+        shop_read(), origins=[str(day.date()) for day in ORIGINS[::-1]], settings=SETTINGS,
+        progress=lambda day, share: seen.append((day, share)),
+    )  # fmt: skip
     assert seen == [(str(ORIGINS[0].date()), 0.5), (str(ORIGINS[1].date()), 1.0)]
-    named = backtest(read(shop()), origins=[str(day.date()) for day in ORIGINS[::-1]], settings=SETTINGS)
     for name in ("scores", "forecasts", "flags", "promises"):
-        pd.testing.assert_frame_equal(getattr(named, name), getattr(done, name))
+        pd.testing.assert_frame_equal(getattr(named, name), getattr(replayed(), name))
 
 
 def test_each_origin_sees_only_what_was_known_then() -> None:
@@ -83,7 +85,7 @@ def test_each_origin_sees_only_what_was_known_then() -> None:
 
 def test_forecasts_are_those_of_a_plan_made_then_and_actuals_what_was_sold() -> None:
     day = ORIGINS[1]
-    plan = make_plan(read(shop()).as_known(day), SETTINGS.replace(horizon_days=28))
+    plan = make_plan(shop_read().as_known(day), SETTINGS.replace(horizon_days=28))
     ours = replayed().forecasts
     ours = ours[ours["origin"] == day].set_index("sku").sort_index()
     mean = plan.forecasts.groupby("sku")["mean"].sum()
@@ -93,7 +95,7 @@ def test_forecasts_are_those_of_a_plan_made_then_and_actuals_what_was_sold() -> 
     flags = flags[flags["origin"] == day].set_index("sku")
     pd.testing.assert_series_equal(flags["p_stockout"], risk["p_stockout"].loc[flags.index])
     assert set(flags.index) == set(risk.index[~risk["already_out"]])
-    sold = net_demand(read(shop())).frame
+    sold = net_demand(shop_read()).frame
     window = sold[(sold["date"] > day) & (sold["date"] <= day + pd.Timedelta(days=28))]
     wanted = window.groupby(window["sku"].astype("str"))["quantity"].sum().reindex(ours.index).fillna(0.0)
     np.testing.assert_allclose(ours["actual"], wanted)
@@ -154,12 +156,12 @@ def test_cores_and_row_order_change_no_score() -> None:
 
 @pytest.mark.parametrize("freq", ["W-MON", "MS"])
 def test_a_coarser_clock_is_scored_on_whole_periods(freq: str) -> None:
-    done = backtest(read(shop()), origins=1, settings=SETTINGS.replace(freq=freq), window_days=31)
+    done = backtest(shop_read(), origins=1, settings=SETTINGS.replace(freq=freq), window_days=31)
     assert len(done.forecasts) == N_ITEMS
     assert done.scores["value"].notna().all()
     if freq == "MS":
         # The window from 30 May holds June, and nothing else that is whole.
-        sold = net_demand(read(shop())).frame
+        sold = net_demand(shop_read()).frame
         june = sold.loc[sold["date"] > "2024-05-31", "quantity"].sum()
         assert done.forecasts["actual"].sum() == pytest.approx(june)
 
@@ -173,4 +175,4 @@ def test_sales_alone_are_scored_on_their_forecasts() -> None:
 @pytest.mark.parametrize("origins", [0, ["2024-06-20"], ["2023-09-01"]])
 def test_origins_without_a_window_before_and_after_are_refused_with_the_dates(origins: Any) -> None:
     with pytest.raises(NotEnoughHistory, match=r"56 days of sales before it .* sales run from 2023-0.* to 2024-06-30"):
-        backtest(read(shop()), origins=origins, settings=SETTINGS)
+        backtest(shop_read(), origins=origins, settings=SETTINGS)

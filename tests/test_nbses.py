@@ -198,6 +198,8 @@ def test_without_enough_clean_windows_the_default_is_taken() -> None:
     assert select(one) == (0.1, {})
     few = panel_of(np.random.default_rng(0).poisson(3.0, (5, 150)), freq="W-MON")
     assert select(few)[0] <= 0.05, "a constant level needs little smoothing, and more origins show it"
+    assert select(one, (0.3,)) == (0.3, {})
+    assert select(one, (0.02, 0.08, 0.4)) == (0.08, {})
     short = panel_of(np.ones((200, 10)), freq="W-MON")
     assert select(short) == (0.1, {})
     out = np.ones((200, 80))

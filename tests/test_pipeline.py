@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from hand_made import constant_sales
-from shop_fixture import AS_OF, N_ITEMS, SETTINGS, Frames, plan_of, read, shop, shop_plan
+from shop_fixture import AS_OF, N_ITEMS, SETTINGS, Frames, plan_of, read, shop, shop_plan, shop_read
 
 from backorder_forecast.answers import item_picture
 from backorder_forecast.errors import InvalidSettings, NotEnoughHistory
@@ -28,7 +28,7 @@ COUNTS = ["rows_read", "rows_used", "rows_merged", "rows_set_aside"]
 
 
 def fitted(tables: Frames | None = None, settings: Settings = SETTINGS) -> Fitted:
-    return fit_world(read(tables or shop()), settings, lap=lambda stage: None)
+    return fit_world(read(tables) if tables else shop_read(), settings, lap=lambda stage: None)
 
 
 def small(sales: pd.DataFrame, settings: Settings = QUICK, **tables: Any) -> Plan:
@@ -241,7 +241,7 @@ def test_items_without_a_stock_record_are_named_and_left_out() -> None:
 
 def test_progress_reports_every_stage_and_timings_keep_it() -> None:
     seen: list[tuple[str, float]] = []
-    plan = plan_of(shop(), progress=lambda stage, share: seen.append((stage, share)))
+    plan = plan_of(None, progress=lambda stage, share: seen.append((stage, share)))
     stages = [stage for stage, share in seen if share == 1.0]
     assert stages[0] == "panel"
     assert stages[-1] == "frames"
@@ -254,7 +254,7 @@ def test_progress_reports_every_stage_and_timings_keep_it() -> None:
 
 @pytest.mark.parametrize(("freq", "periods"), [("D", 30), ("W-MON", 5), ("W-WED", 5), ("MS", 1)])
 def test_the_clock_may_be_chosen(freq: str, periods: int) -> None:
-    plan = plan_of(shop(), SETTINGS.replace(freq=freq))
+    plan = plan_of(None, SETTINGS.replace(freq=freq))
     assert plan.freq == freq
     assert plan.forecasts.groupby("sku").size().unique().tolist() == [periods]
     assert plan.forecasts["date"].min() <= AS_OF + pd.Timedelta(days=1)
@@ -274,7 +274,7 @@ def test_every_clock_tells_of_the_same_demand(freq: str, as_of: str) -> None:
 
 
 def test_a_higher_service_level_orders_more_and_earlier() -> None:
-    low, high = (plan_of(shop(), SETTINGS.replace(service_level=s)) for s in (0.6, 0.98))
+    low, high = (plan_of(None, SETTINGS.replace(service_level=s)) for s in (0.6, 0.98))
     little, much = by_sku(low.reorders), by_sku(high.reorders)
     assert (much["order_quantity"] >= little["order_quantity"]).all()
     assert much["order_quantity"].sum() > little["order_quantity"].sum()
@@ -284,7 +284,7 @@ def test_a_higher_service_level_orders_more_and_earlier() -> None:
 
 
 def test_a_scenario_that_changes_nothing_changes_nothing_but_the_notes() -> None:
-    plan = plan_of(shop(), scenario=Scenario(demand_factor={"all": {"": 1.0}}, supplier_delay_days={}))
+    plan = plan_of(None, scenario=Scenario(demand_factor={"all": {"": 1.0}}, supplier_delay_days={}))
     for name, frame in shop_plan().frames.items():
         if name != "data_quality":
             pd.testing.assert_frame_equal(plan.frames[name], frame, obj=name)
@@ -293,28 +293,28 @@ def test_a_scenario_that_changes_nothing_changes_nothing_but_the_notes() -> None
 
 def test_more_demand_and_later_suppliers_raise_the_risk_and_stock_ends_it() -> None:
     base = by_sku(shop_plan().stockouts)
-    more = by_sku(plan_of(shop(), scenario=Scenario(demand_factor={"all": {"": 1.5}})).stockouts)
+    more = by_sku(plan_of(None, scenario=Scenario(demand_factor={"all": {"": 1.5}})).stockouts)
     assert more["p_stockout"].sum() > base["p_stockout"].sum()
     assert (more["p_stockout"] >= base["p_stockout"] - 0.15).all()
     supplier = shop_plan().items.loc[shop_plan().items["on_order"] > 0, "supplier"].iloc[0]
     delayed = Scenario(supplier_delay_days={supplier: 60})
-    later = by_sku(plan_of(shop(), scenario=delayed).stockouts)
+    later = by_sku(plan_of(None, scenario=delayed).stockouts)
     assert (later["p_stockout"] >= base["p_stockout"]).all()
     others = shop_plan().items.set_index("sku")["supplier"].sort_index() != supplier
     pd.testing.assert_series_equal(later["p_stockout"][others], base["p_stockout"][others])
     sku = base.index[base["p_stockout"].between(0.2, 0.9)][0]
-    full = by_sku(plan_of(shop(), scenario=Scenario(on_hand={sku: 1e6})).stockouts)
+    full = by_sku(plan_of(None, scenario=Scenario(on_hand={sku: 1e6})).stockouts)
     assert full.loc[sku, "p_stockout"] == 0
-    empty = by_sku(plan_of(shop(), scenario=Scenario(on_hand={sku: 0})).stockouts)
+    empty = by_sku(plan_of(None, scenario=Scenario(on_hand={sku: 0})).stockouts)
     assert empty.loc[sku, "already_out"]
     pd.testing.assert_frame_equal(full.drop(index=sku), base.drop(index=sku))
 
 
 def test_a_scenario_that_names_nobody_is_refused() -> None:
     with pytest.raises(InvalidSettings, match="unknown supplier 'Nobody'"):
-        plan_of(shop(), scenario=Scenario(supplier_delay_days={"Nobody": 5}))
+        plan_of(None, scenario=Scenario(supplier_delay_days={"Nobody": 5}))
     with pytest.raises(InvalidSettings, match="unknown category 'Nothing'"):
-        plan_of(shop(), scenario=Scenario(demand_factor={"category": {"Nothing": 2.0}}))
+        plan_of(None, scenario=Scenario(demand_factor={"category": {"Nothing": 2.0}}))
 
 
 # --- odd shops

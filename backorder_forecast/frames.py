@@ -71,7 +71,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "avoidable": Column("flag", "Avoidable", "An order placed now keeps the service level."),
         "flag": Column("category", "Risk"),
         "cause": Column("text", "Main cause"),
-        "cause_share": Column("share", "Cause's share", "Share of the added risk that the main cause explains."),
+        "cause_share": Column("share", "Cause's share", "By how much the risk would fall without the main cause."),
         "p_unmet_before_arrival": Column("share", "Out before an order", "Unmet demand before an order now arrives."),
         "baseline": Column("share", "Risk without causes", "Chance to run out with every cause at its usual state."),
         "late_order": Column("share", "… by late order", "What late orders add to the risk."),

@@ -15,8 +15,9 @@ import numba as nb
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.clock import NEVER
 from backorder_forecast.lines import QUALITY_COLUMNS
-from backorder_forecast.promises import NEVER, promise_days, quantile_days
+from backorder_forecast.promises import promise_days, quantile_days
 from backorder_forecast.queues import TOLERANCE
 
 if TYPE_CHECKING:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
 FREQS = ("D", *(f"W-{d}" for d in WEEKDAYS), "MS")
+NEVER = 2**31 - 1
+"""Day number of what does not happen on the days looked at; fits int32, never add to it."""
 DAYS_PER_PERIOD = {"D": 1.0, "MS": 365.25 / 12, **{f"W-{d}": 7.0 for d in WEEKDAYS}}
 SEASON_PERIODS = {"D": 365.25, "MS": 12.0, **{f"W-{d}": 365.25 / 7 for d in WEEKDAYS}}
 

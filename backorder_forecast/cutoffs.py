@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 
 from backorder_forecast.backorders import supply_by_day
-from backorder_forecast.promises import NEVER, quantile_days
+from backorder_forecast.clock import NEVER
+from backorder_forecast.promises import quantile_days
 from backorder_forecast.waits import StayLaw, WaitTerms, expected_value, wait_cutoff
 
 if TYPE_CHECKING:

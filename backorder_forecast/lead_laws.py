@@ -19,11 +19,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from backorder_forecast.clock import NEVER
+
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
-NEVER = 2**31 - 1
-"""Day number of what does not happen within the tail."""
 TAIL_GRIDS = 8
 """The tail law reaches this many times the grid."""
 MAX_TAIL_SHAPE = 6.0

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from backorder_forecast.known import known_at
+from backorder_forecast.panel import item_codes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -197,21 +198,8 @@ def _typed(backorders: pd.DataFrame, items: pd.DataFrame) -> pd.DataFrame:
     columns["complete_only"] = flag.where(flag.notna(), False).astype(bool)
     rows = pd.DataFrame(columns)
     rows["row"] = backorders.index.to_numpy()
-    rows["item"] = _item_codes(rows["sku"], rows["location"], items)
+    rows["item"] = item_codes(rows, items)
     return rows
-
-
-def _item_codes(sku: pd.Series, location: pd.Series, items: pd.DataFrame) -> NDArray[np.int64]:
-    """Row of each (sku, location) in the items frame, -1 where unknown; looked up once per pair."""
-    sku_code, skus = pd.factorize(sku)
-    place_code, places = pd.factorize(location)
-    pair, inverse = np.unique(sku_code * max(len(places), 1) + place_code, return_inverse=True)
-    known = pd.MultiIndex.from_arrays([items["sku"].astype("str"), items["location"].astype("str")])
-    wanted = pd.MultiIndex.from_arrays(
-        [skus.take(pair // max(len(places), 1)), places.take(pair % max(len(places), 1))]
-    )
-    codes: NDArray[np.int64] = np.asarray(known.get_indexer(wanted), dtype=np.int64)[inverse]
-    return codes
 
 
 def _known_at(rows: pd.DataFrame, day: pd.Timestamp, notes: _Notes) -> pd.DataFrame:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.clock import NEVER
 from backorder_forecast.queues import TOLERANCE
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from backorder_forecast.settings import Settings
-
-NEVER = 2**31 - 1
-"""Day number of what does not happen within the simulated days."""
 
 
 def quantile_days(ranked: NDArray[np.int32], level: float) -> NDArray[np.int32]:

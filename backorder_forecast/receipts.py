@@ -17,7 +17,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast import streams
-from backorder_forecast.lead_laws import NEVER, FloatArray, IntArray, first_day
+from backorder_forecast.clock import NEVER
+from backorder_forecast.lead_laws import FloatArray, IntArray, first_day
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.order_lines import SET_ASIDE_COLUMNS, TABLE, OrderLines, order_lines, remark, text_of
 

@@ -21,7 +21,8 @@ from backorder_forecast.backorders import (
     new_line_days,
     supply_by_day,
 )
-from backorder_forecast.promises import NEVER, promise_buffer, promise_days, promise_moves, quantile_days
+from backorder_forecast.clock import NEVER
+from backorder_forecast.promises import promise_buffer, promise_days, promise_moves, quantile_days
 from backorder_forecast.queues import queue_needs
 from backorder_forecast.settings import Settings
 

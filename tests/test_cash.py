@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backorder_forecast.cash import CENT, COLUMNS, MICRO, CashFlow, cash_flow_frame, line_cash_flow, line_money
-from backorder_forecast.promises import NEVER
+from backorder_forecast.clock import NEVER
 from backorder_forecast.settings import Settings
 
 AS_OF = pd.Timestamp("2024-05-05")

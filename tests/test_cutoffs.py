@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
+from backorder_forecast.clock import NEVER
 from backorder_forecast.cutoffs import ACCEPT, ALTERNATIVE, CONFIRMED, REFUSE, Cutoffs, fit_cutoffs, wait_cutoff_frame
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.lines import BackorderLines, open_lines
 from backorder_forecast.patience import fit_patience
-from backorder_forecast.promises import NEVER
 from backorder_forecast.settings import Settings
 from backorder_forecast.waits import StayLaw, WaitTerms, expected_value, goodwill_cost, value_of_wait, wait_cutoff
 

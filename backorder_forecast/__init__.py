@@ -12,8 +12,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from backorder_forecast.adapters import adapt
     from backorder_forecast.allocation import compare_allocations
     from backorder_forecast.backtest import backtest
+    from backorder_forecast.baselines import baseline
     from backorder_forecast.compare import compare_plans
     from backorder_forecast.demand import forecast_demand
     from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables, NotEnoughHistory
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from backorder_forecast.reorders import recommend_orders
     from backorder_forecast.result import Plan
     from backorder_forecast.scenario import Scenario
+    from backorder_forecast.scoring import score_forecast, score_sums
     from backorder_forecast.settings import Settings
     from backorder_forecast.tables import Tables, read_tables
 
@@ -40,7 +43,9 @@ __all__ = [
     "Scenario",
     "Settings",
     "Tables",
+    "adapt",
     "backtest",
+    "baseline",
     "compare_allocations",
     "compare_plans",
     "demand_panel",
@@ -49,6 +54,8 @@ __all__ = [
     "make_plan",
     "read_tables",
     "recommend_orders",
+    "score_forecast",
+    "score_sums",
 ]
 
 _HOME = {
@@ -62,7 +69,9 @@ _HOME = {
     "Scenario": "scenario",
     "Settings": "settings",
     "Tables": "tables",
+    "adapt": "adapters",
     "backtest": "backtest",
+    "baseline": "baselines",
     "compare_allocations": "allocation",
     "compare_plans": "compare",
     "demand_panel": "panel",
@@ -71,6 +80,8 @@ _HOME = {
     "make_plan": "pipeline",
     "read_tables": "tables",
     "recommend_orders": "reorders",
+    "score_forecast": "scoring",
+    "score_sums": "scoring",
 }
 
 

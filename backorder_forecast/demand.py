@@ -1,140 +1,39 @@
 """Demand as a distribution: a panel goes in, sample paths come out.
 
-Level and one-step variance come from NB-SES (`nbses.py`), the season from pooled indices (`seasonality.py`). The
-variance is drawn to the line that all items share, log v = c + d log m. A path draws its level once (gamma with mean m
-and variance v a / 2), then a count per period (negative binomial) with the remaining variance v (1 - a / 2): one
-period has variance v, a sum of h periods h v (1 - a / 2) + h^2 v a / 2. Items with little history take a gamma-Poisson
-posterior from their group. Non-integer units are drawn as zeros mixed with gamma sizes of the same moments.
+The simple model is NB-SES (`nbses.py`) on a calendar of pooled seasonal indices and event lifts (`calendars.py`). A
+global model of gradient-boosted trees (`global_model.py`) corrects mean and variance of the demand over the protection
+interval. Smoothing constant, seasonal groups, the weight of the global model and the spread are chosen per class of
+items by trials at past origins (`trials.py`). What comes out is one law per item (`demand_law.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import replace
 from numbers import Integral
+from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast import streams
+from backorder_forecast.calendars import DemandCalendar, fit_calendar, with_periods_ahead
+from backorder_forecast.choices import Choice, blended, choose, own_rows, training_origins
 from backorder_forecast.clock import Clock
-from backorder_forecast.distributions import gamma_table
+from backorder_forecast.demand_law import DemandDraw, DemandModel
 from backorder_forecast.errors import InvalidSettings
-from backorder_forecast.nbses import LevelStates, choose_alpha, scan_levels
+from backorder_forecast.global_model import learn, past_features, predict
+from backorder_forecast.level_laws import LevelLaw, first_period, fractional, level_law, quiet_share, sum_moments
+from backorder_forecast.nbses import LevelStates, scan_levels
 from backorder_forecast.panel import RAN_OUT, DemandPanel
 from backorder_forecast.paths import SamplePaths
-from backorder_forecast.seasonality import SeasonalIndex, fit_seasonality
 from backorder_forecast.settings import Settings
-from backorder_forecast.smoothing import demand_classes
+from backorder_forecast.smooth_items import local_sums
+from backorder_forecast.trials import CLASSES, NEW, class_codes, default_window, initial_periods, item_classes
 
-_SHAPES = np.exp(np.linspace(np.log(0.01), np.log(1e4), 180))
-_BINS = 512
-_SELECTION_ITEMS = 1500
+__all__ = ["DemandDraw", "DemandModel", "earlier_level", "fit_demand", "forecast_demand"]
 
-
-DemandDraw = Callable[[int, int, int], NDArray[np.float64]]
-
-
-@dataclass(frozen=True, eq=False)
-class DemandModel:
-    """What is known of each item's demand; `paths` draws from it.
-
-    Attributes
-    ----------
-    items
-        Columns sku, location (and product columns).
-    level, level_variance
-        Mean units per period at seasonal index 1 and the variance of that mean, shape (n_items,).
-    within_variance
-        Variance of one period given the level, shape (n_items,).
-    zero_share
-        Share of periods without demand, for items in non-integer units; NaN for counted items.
-    season
-        Pooled seasonal indices.
-    starts, ends
-        First and last day on which each item sells; NaT where open.
-    about
-        One row per item: sku, location, method, demand_class, mean_per_period, alpha, n_periods, n_nonzero,
-        censored_share, confidence, confidence_reason.
-    """
-
-    items: pd.DataFrame
-    level: NDArray[np.float64]
-    level_variance: NDArray[np.float64]
-    within_variance: NDArray[np.float64]
-    zero_share: NDArray[np.float64]
-    season: SeasonalIndex
-    starts: pd.DatetimeIndex
-    ends: pd.DatetimeIndex
-    about: pd.DataFrame
-
-    def mean(self, clock: Clock) -> NDArray[np.float64]:
-        """Expected demand per item and period ahead, shape (n_items, n_periods)."""
-        return np.asarray(self.level[:, None] * self.factors(clock, slice(None)))
-
-    def factors(self, clock: Clock, rows: slice) -> NDArray[np.float64]:
-        """Seasonal index times the share of each period on sale, shape (n_rows, n_periods)."""
-        group = self.season.item_group[rows]
-        season = self.season.factors(clock.starts)[group]
-        factors = season * clock.fraction
-        starts, ends = self.starts[rows], self.ends[rows]
-        bounded = np.asarray(starts.notna()) | np.asarray(ends.notna())
-        if bounded.any():
-            factors[bounded] = season[bounded] * _share_on_sale(starts[bounded], ends[bounded], clock)
-        return factors
-
-    def paths(self, clock: Clock, *, n_paths: int, seed: int, bucket_size: int = 128) -> SamplePaths:
-        """Sample paths of demand over the periods of a clock."""
-        draw = self.drawer(clock, n_paths=n_paths, seed=seed)
-        items = self.items[["sku", "location"]].astype("str")
-        return SamplePaths(
-            items, clock.starts, n_paths, lambda start, stop: draw(start, stop, clock.n_periods), bucket_size
-        )
-
-    def drawer(self, clock: Clock, *, n_paths: int, seed: int) -> DemandDraw:
-        """Function (start, stop, n_periods) -> demand of the items start to stop over the first periods of a clock.
-
-        Values are (stop - start, n_paths, n_periods); fewer periods give the beginning of the same paths.
-        """
-        keys = streams.item_keys(self.items["sku"], self.items["location"], seed, streams.DEMAND)
-        table = _mixing_table()
-        shape, scale, zero = self._laws()
-        level_shape = self.level**2 / np.maximum(self.level_variance, 1e-300)
-
-        def draw(start: int, stop: int, n_periods: int) -> NDArray[np.float64]:
-            rows = slice(start, stop)
-            factors = np.ascontiguousarray(self.factors(clock, rows)[:, :n_periods])
-            laws = (self.level[rows], level_shape[rows], shape[rows], scale[rows], zero[rows])
-            return np.asarray(_draw(keys[rows], *laws, factors, table, n_paths))
-
-        return draw
-
-    def scaled(self, factor: NDArray[np.float64]) -> DemandModel:
-        """The same model with each item's demand multiplied by a factor, shape (n_items,)."""
-        return replace(
-            self,
-            level=self.level * factor,
-            level_variance=self.level_variance * factor**2,
-            within_variance=self.within_variance * factor**2,
-        )
-
-    def _laws(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Shape of the mixing gamma, scale of the non-zero mean and zero share, per item."""
-        m, w = self.level, self.within_variance
-        counted = np.isnan(self.zero_share)
-        # E[level^2] = m^2 + level variance enters the dispersion, so that one period has exactly the variance v.
-        square = m**2 + self.level_variance
-        with np.errstate(divide="ignore", invalid="ignore"):
-            shape = np.where(w > 1.02 * m, square / (w - m), np.inf)
-            busy = 1.0 - np.nan_to_num(self.zero_share)
-            scale = np.where(counted, 1.0, 1.0 / np.maximum(busy, 1e-9))
-            dispersion = (w + square) / (square * scale) - 1.0
-            size_shape = np.where(dispersion > 1e-9, 1.0 / dispersion, np.inf)
-        zero = np.where(counted, -1.0, 1.0 - busy)
-        return np.where(counted, shape, size_shape), scale, zero
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 
 def forecast_demand(
@@ -175,71 +74,149 @@ def forecast_demand(
     clock = Clock.ahead(last, panel.freq, 32 * horizon if panel.freq == "MS" else 7 * horizon)
     keep = slice(0, horizon)
     clock = replace(clock, starts=clock.starts[keep], ends=clock.ends[keep], fraction=clock.fraction[keep])
-    model = fit_demand(panel, settings)
+    model = fit_demand(panel, settings, window=default_window(panel.freq, horizon))
     return model.paths(clock, n_paths=settings.n_paths, seed=seed, bucket_size=settings.bucket_size)
 
 
-def fit_demand(panel: DemandPanel, settings: Settings) -> DemandModel:
-    """Fit NB-SES with pooled seasonality to a panel; product columns in `panel.items` are used where present."""
+def fit_demand(
+    panel: DemandPanel, settings: Settings, *, window: int | None = None, events: pd.DataFrame | None = None
+) -> DemandModel:
+    """Fit the demand of every item of a panel; product columns in `panel.items` are used where present.
+
+    Parameters
+    ----------
+    panel
+        Demand and exposure per item and period.
+    settings
+        See `Settings`.
+    window
+        Protection interval in periods that choices and the global model are scored on; a month without it.
+    events
+        Table `events`: promotions and other dated events, past and planned.
+    """
     items = panel.items
-    category = items.get("category")
-    season = fit_seasonality(panel, category, shrink_units=settings.season_shrink_units)
-    factors = season.factors(panel.periods)
-    first = _first_period(panel)
-    init = _init_periods(panel, settings)
-    sample = _selection_rows(panel, _SELECTION_ITEMS)
-    alpha, _ = choose_alpha(
-        _rows(panel, sample), factors, season.item_group[sample], first[sample],
-        alphas=settings.alphas, min_in_stock=settings.min_in_stock, init_periods=init,
-        default=0.03 if panel.freq == "D" else 0.1,
-    )  # fmt: skip
+    window = default_window(panel.freq) if window is None else window
+    choice = choose(panel, events, settings, window=window)
+    groups = items[choice.season_column] if choice.season_column else None
+    calendar = fit_calendar(panel, groups, events, settings)
+    periods = with_periods_ahead(panel, window)
+    factors = calendar.factors(periods)
+    first = first_period(panel)
+    names = item_classes(panel)
+    classes = class_codes(names)
+    alpha = choice.alpha[classes]
+    counted = ~fractional(panel)
     states = scan_levels(
-        panel, factors, season.item_group, first, alpha=alpha, min_in_stock=settings.min_in_stock, init_periods=init,
-        origins=[panel.n_periods],
+        panel, factors, calendar.row, first, alpha=alpha, min_in_stock=settings.min_in_stock,
+        init_periods=initial_periods(panel, settings), origins=[panel.n_periods],
     )  # fmt: skip
-    zero = _zero_share(panel, states)
-    level = states.level[:, 0]
-    variance = _shrunk_variance(states, alpha, settings.variance_shrink_n, counted=np.isnan(zero))
-    level_variance = variance * alpha / 2
-    within = variance - level_variance
-    thin = (states.n_used[:, 0] < settings.init_periods) | (states.n_nonzero[:, 0] < 1)
+    law, thin = level_law(
+        states, 0, alpha, calendar.season.item_group, counted=counted, shrink_n=settings.variance_shrink_n,
+        init_periods=settings.init_periods,
+    )  # fmt: skip
     starts, ends = _on_sale(items)
     # Never sold and no launch stated: nothing says that it ever will be.
     dead = (first >= panel.n_periods) & np.asarray(starts.isna())
-    level, level_variance, within = _from_group(states, season, thin & ~dead, level, level_variance, within)
-    for values in (level, level_variance, within):
-        values[dead] = 0.0
-    about = _about(panel, states, level, alpha, thin, dead, ends)
-    return DemandModel(items, level, level_variance, within, zero, season, starts, ends, about)
-
-
-def earlier_level(
-    panel: DemandPanel, model: DemandModel, settings: Settings, *, periods_ago: int
-) -> NDArray[np.float64]:
-    """Level that the same model held some periods ago, shape (n_items,); 0 where it held none."""
-    alpha = float(model.about["alpha"].dropna().iloc[0]) if model.about["alpha"].notna().any() else 0.1
-    states = scan_levels(
-        panel, model.season.factors(panel.periods), model.season.item_group, _first_period(panel), alpha=alpha,
-        min_in_stock=settings.min_in_stock, init_periods=_init_periods(panel, settings),
-        origins=[panel.n_periods - periods_ago],
+    law = LevelLaw(*(np.where(dead, 0.0, values) for values in (law.level, law.level_variance, law.within)))
+    code = np.where(thin, NEW, classes)
+    ahead = factors[calendar.row, panel.n_periods :]
+    mean, variance = sum_moments(law, counted, ahead.sum(axis=1), (ahead**2).sum(axis=1))
+    weight, by_trees, variance_by_trees = _by_trees(panel, calendar, factors, choice.weight[code], window, settings)
+    own_weight, own = _by_own_models(panel, calendar, factors, mean, names, choice.own_weight[code], window, settings)
+    target = blended(own_weight, blended(weight, mean, by_trees), own)
+    spread = blended(weight, variance, variance_by_trees)
+    law, near = _corrected(law, counted, ahead, target, spread, choice.spread[code], choice.carry)
+    quiet = np.where(counted, quiet_share(law.level, np.maximum(law.within - law.level, 0.0), choice.quiet[code]), 0.0)
+    zero = np.where(counted, np.nan, _zero_share(states))
+    models = _Models(np.where(np.isnan(by_trees), 0.0, weight), np.where(np.isnan(own), 0.0, own_weight), choice, code)
+    about = _about(panel, states, target / window, alpha, names, thin, dead, ends, models)
+    return DemandModel(
+        items, law.level, law.level_variance, law.within, zero, calendar.season, starts, ends, about,
+        effects=calendar.effects, near=near, near_periods=window, quiet_share=quiet, losses=choice.losses,
     )  # fmt: skip
-    return states.level[:, 0]
 
 
-def _init_periods(panel: DemandPanel, settings: Settings) -> int:
-    # Twelve days say little of a slow item: on a daily clock weeks are counted.
-    return settings.init_periods * (7 if panel.freq == "D" else 1)
+class _Models(NamedTuple):
+    """Weights of the global model and of own models per item, and the choice behind them."""
+
+    weight: Floats
+    own_weight: Floats
+    choice: Choice
+    code: NDArray[np.int64]
 
 
-def _first_period(panel: DemandPanel) -> NDArray[np.int64]:
-    """First period that counts: the stated launch, else the first sale; n_periods for neither."""
-    sold = panel.demand > 0
-    first = np.where(sold.any(axis=1), sold.argmax(axis=1), panel.n_periods)
-    if "launched" in panel.items:
-        launched = pd.DatetimeIndex(pd.to_datetime(panel.items["launched"]))
-        at = panel.periods.searchsorted(launched.fillna(pd.Timestamp.max.normalize()), side="left")
-        first = np.where(np.asarray(launched.isna()), first, np.minimum(first, at))
-    return first.astype(np.int64)
+def _by_trees(
+    panel: DemandPanel, calendar: DemandCalendar, factors: Floats, weight: Floats, window: int, settings: Settings
+) -> tuple[Floats, Floats, Floats]:
+    """Weight, mean and variance of the global model for each item; NaN where it has nothing to say."""
+    nothing = np.full(panel.n_items, np.nan)
+    if not weight.any():
+        return weight, nothing, nothing
+    n = panel.n_periods
+    origins = [*training_origins(n, window, panel.freq, settings), n]
+    past = past_features(
+        panel, factors, calendar.row, first_period(panel), calendar.season.item_group, origins,
+        min_in_stock=settings.min_in_stock, init_periods=initial_periods(panel, settings),
+    )  # fmt: skip
+    learned = learn(past, window, n, max_rows=settings.global_rows)
+    if learned is None:
+        return weight, nothing, nothing
+    mean, variance = predict(past, learned, window, [len(origins) - 1])
+    return weight, mean[:, 0], variance[:, 0]
+
+
+def _by_own_models(
+    panel: DemandPanel, calendar: DemandCalendar, factors: Floats, mean: Floats, names: NDArray[np.str_],
+    weight: Floats, window: int, settings: Settings,
+) -> tuple[Floats, Floats]:  # fmt: skip
+    """Weight and mean of the model of its own that an item has; NaN for the others."""
+    own = np.full(panel.n_items, np.nan)
+    if weight.any():
+        rows = own_rows(panel, mean / window, names, settings)
+        own[rows] = local_sums(panel, factors, calendar.row, rows, [panel.n_periods], window).mean[:, 0]
+    return weight, own
+
+
+def _corrected(
+    law: LevelLaw, counted: Bools, ahead: Floats, target: Floats, variance: Floats, spread: Floats, carry: float
+) -> tuple[LevelLaw, Floats]:
+    """The law that has mean `target` and the given variance over the periods `ahead`, and the near factor.
+
+    The ratio of the means to the power `carry` stays in the level, the rest is a factor on the near periods. `spread`
+    multiplies the variance beyond Poisson.
+    """
+    factor_sum, square_sum = ahead.sum(axis=1), (ahead**2).sum(axis=1)
+    mean, _ = sum_moments(law, counted, factor_sum, square_sum)
+    known = mean > 0
+    ratio = np.where(known, target / np.where(known, mean, 1.0), 1.0)
+    one = np.ones(len(ratio))
+    near_law = law.scaled(ratio, one, counted)
+    poisson = np.where(counted, target, 0.0)
+    excess = sum_moments(near_law, counted, factor_sum, square_sum)[1] - poisson
+    # Next to Poisson there is nothing to stretch: two percent more variance gives it something.
+    narrow = counted & (excess < 0.02 * poisson)
+    within = np.where(narrow, law.within + 0.02 * law.level, law.within)
+    excess = np.where(narrow, excess + 0.02 * law.level * ratio**2 * square_sum, excess)
+    wanted = spread * np.maximum(variance - poisson, 0.0)
+    stretch = np.where(excess > 0, wanted / np.where(excess > 0, excess, 1.0), 1.0)
+    kept = ratio**carry
+    return LevelLaw(law.level, law.level_variance, within).scaled(kept, stretch, counted), ratio / kept
+
+
+def earlier_level(panel: DemandPanel, model: DemandModel, settings: Settings, *, periods_ago: int) -> Floats:
+    """Level that the simple model held some periods ago over the level it holds now, times the level of `model`.
+
+    Shape (n_items,); 0 where it held none.
+    """
+    alpha = np.nan_to_num(model.about["alpha"].to_numpy(dtype=np.float64), nan=0.1)
+    n = panel.n_periods
+    states = scan_levels(
+        panel, model.past_factors(panel.periods), np.arange(panel.n_items), first_period(panel), alpha=alpha,
+        min_in_stock=settings.min_in_stock, init_periods=initial_periods(panel, settings),
+        origins=[max(n - periods_ago, 0), n],
+    )  # fmt: skip
+    before, now = states.level[:, 0], states.level[:, 1]
+    return np.where(now > 0, before / np.where(now > 0, now, 1.0) * model.level, before)
 
 
 def _on_sale(items: pd.DataFrame) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
@@ -249,87 +226,14 @@ def _on_sale(items: pd.DataFrame) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     return pd.DatetimeIndex(launched), pd.DatetimeIndex(ended)
 
 
-def _share_on_sale(first: pd.DatetimeIndex, last: pd.DatetimeIndex, clock: Clock) -> NDArray[np.float64]:
-    """Share of each period's days that lie ahead and between an item's first and last day on sale (NaT: open)."""
-    far_back, far_ahead = np.datetime64("1900-01-01"), np.datetime64("2200-01-01")
-    begins = first.to_numpy().astype("datetime64[D]")[:, None]
-    closes = last.to_numpy().astype("datetime64[D]")[:, None]
-    begins, closes = np.where(np.isnat(begins), far_back, begins), np.where(np.isnat(closes), far_ahead, closes)
-    opens = clock.starts.to_numpy().astype("datetime64[D]")
-    ends = clock.ends.to_numpy().astype("datetime64[D]")
-    tomorrow = clock.as_of.to_datetime64().astype("datetime64[D]") + np.timedelta64(1, "D")
-    days = (np.minimum(ends, closes) - np.maximum(np.maximum(opens, tomorrow), begins)).astype(np.float64) + 1.0
-    return np.asarray(np.clip(days, 0.0, None) / ((ends - opens).astype(np.float64) + 1.0))
-
-
-def _selection_rows(panel: DemandPanel, n: int) -> NDArray[np.int64]:
-    """Items that stand for all in choosing the smoothing constant: those with the smallest stable hash."""
-    if panel.n_items <= n:
-        return np.arange(panel.n_items)
-    keys = streams.item_keys(panel.items["sku"], panel.items["location"], 0, 0)
-    return np.sort(np.argsort(keys, kind="stable")[:n])
-
-
-def _rows(panel: DemandPanel, rows: NDArray[np.int64]) -> DemandPanel:
-    if len(rows) == panel.n_items:
-        return panel
-    items = panel.items.iloc[rows].reset_index(drop=True)
-    return DemandPanel(items, panel.periods, panel.freq, panel.as_of, panel.demand[rows], panel.exposure[rows])
-
-
-def _shrunk_variance(
-    states: LevelStates, alpha: float, pseudo: float, *, counted: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    m, v = states.level[:, 0], states.variance[:, 0]
-    known = (m > 0) & (v > 0) & (states.n_nonzero[:, 0] >= 4)
-    # Counts of independent customers are never less spread than Poisson; smaller is chance. Kilograms may be.
-    floor = np.where(counted, m, 0.0)
-    if int(known.sum()) < 10:
-        return np.maximum(v, floor)
-    slope, intercept = np.polyfit(np.log(m[known]), np.log(v[known]), 1)
-    effective = np.minimum(states.n_used[:, 0], (2 - max(alpha, 0.1)) / max(alpha, 0.1))
-    with np.errstate(divide="ignore"):
-        line = intercept + slope * np.log(np.maximum(m, 1e-12))
-        own = np.where(v > 0, np.log(np.maximum(v, 1e-300)), line)
-    shrunk = np.exp((effective * own + pseudo * line) / (effective + pseudo))
-    return np.where(m > 0, np.maximum(shrunk, floor), 0.0)
-
-
-def _from_group(
-    states: LevelStates, season: SeasonalIndex, thin: NDArray[np.bool_],
-    level: NDArray[np.float64], level_variance: NDArray[np.float64], within: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
-    """Gamma-Poisson posterior for items with little history, its prior the levels of established items of the group."""
-    level, level_variance, within = level.copy(), level_variance.copy(), within.copy()
-    established = ~thin & (level > 0)
-    for group in np.unique(season.item_group[thin]):
-        peers = established & (season.item_group == group)
-        if int(peers.sum()) < 5:
-            peers = established
-        rows = thin & (season.item_group == group)
-        mean = float(level[peers].mean()) if peers.any() else float(np.maximum(states.units[rows, 0], 0.5).mean())
-        spread = float(level[peers].var()) if int(peers.sum()) > 1 else mean**2
-        shape = float(np.clip(mean**2 / max(spread, 1e-12), 0.2, 5.0))
-        rate = shape / max(mean, 1e-9)
-        ratio = max(float(np.median(within[peers] / level[peers])) if peers.any() else 1.0, 1.0)
-        # Lumpy counts say as much as that many fewer single ones.
-        a = shape + states.units[rows, 0] / ratio
-        b = rate + states.exposure[rows, 0] / ratio
-        level[rows] = a / b
-        level_variance[rows] = a / b**2
-        within[rows] = level[rows] * ratio
-    return level, level_variance, within
-
-
-def _zero_share(panel: DemandPanel, states: LevelStates) -> NDArray[np.float64]:
-    fractional = (panel.demand != np.floor(panel.demand)).any(axis=1)
+def _zero_share(states: LevelStates) -> Floats:
     share = 1.0 - (states.n_nonzero[:, 0] + 0.5) / (states.n_used[:, 0] + 1.0)
-    return np.where(fractional, np.clip(share, 0.0, 0.999), np.nan)
+    return np.clip(share, 0.0, 0.999)
 
 
 def _about(
-    panel: DemandPanel, states: LevelStates, level: NDArray[np.float64], alpha: float, thin: NDArray[np.bool_],
-    dead: NDArray[np.bool_], ends: pd.DatetimeIndex,
+    panel: DemandPanel, states: LevelStates, level: Floats, alpha: Floats, names: NDArray[np.str_], thin: Bools,
+    dead: Bools, ends: pd.DatetimeIndex, models: _Models,
 ) -> pd.DataFrame:  # fmt: skip
     recent = panel.exposure[:, -26:]
     hidden = ((recent < 0.25) | (recent == RAN_OUT)).mean(axis=1)
@@ -352,11 +256,19 @@ def _about(
         ["high", "low", "medium"],
         "high",
     )
+    plain = dead | thin
+    weight, own = models.weight, np.where(plain, 0.0, models.own_weight)
+    joined = np.where(own > 0, "NB-SES + own model", np.where(plain, "group prior", "NB-SES"))
+    joined = np.where((weight > 0) & (weight < 1), np.char.add(joined, " + global trees"), joined)
+    joined = np.where((weight == 1) & (own == 0), "global trees", joined)
     frame = panel.items[["sku", "location"]].copy()
-    frame["method"] = np.select([dead, thin], ["none", "group prior"], "NB-SES")
-    frame["demand_class"] = demand_classes(np.where(panel.exposure > 0, panel.demand, np.nan))
+    frame["method"] = np.where(dead, "none", joined)
+    frame["method_reason"] = np.where(dead, "no demand in the history", _reasons(models))
+    frame["global_weight"] = np.where(dead, 0.0, weight)
+    frame["own_weight"] = own
+    frame["demand_class"] = names
     frame["mean_per_period"] = level
-    frame["alpha"] = np.where(thin | dead, np.nan, alpha)
+    frame["alpha"] = np.where(plain, np.nan, alpha)
     frame["n_periods"] = used.astype(np.int64)
     frame["n_nonzero"] = nonzero.astype(np.int64)
     frame["censored_share"] = hidden
@@ -365,60 +277,19 @@ def _about(
     return frame
 
 
-@lru_cache(maxsize=1)
-def _mixing_table() -> NDArray[np.float64]:
-    """Conditional means of unit-mean gammas over equiprobable bins, one row per shape."""
-    return gamma_table(_SHAPES, _BINS)
-
-
-@nb.njit(cache=True, nogil=True)
-def _draw(keys, level, level_shape, shape, scale, zero, factors, table, n_paths):  # type: ignore[no-untyped-def]
-    n_items = level.size
-    n_periods = factors.shape[1]
-    out = np.zeros((n_items, n_paths, n_periods))
-    for i in range(n_items):
-        m = level[i]
-        if m <= 0.0:
-            continue
-        row, weight, spread = _table_row(shape[i], table.shape[0])
-        level_row, level_weight, level_spread = _table_row(level_shape[i], table.shape[0])
-        for p in range(n_paths):
-            s0, s1 = streams.start(keys[i], p)
-            path_level = m
-            bits, s0, s1 = streams.step(s0, s1)
-            if level_spread:
-                path_level *= _mixed(table, level_row, level_weight, bits)
-            for t in range(n_periods):
-                mean = path_level * factors[i, t]
-                if mean <= 0.0:
-                    continue
-                if zero[i] >= 0.0:
-                    bits, s0, s1 = streams.step(s0, s1)
-                    if streams.unit(bits) < zero[i]:
-                        continue
-                    mean *= scale[i]
-                if spread:
-                    bits, s0, s1 = streams.step(s0, s1)
-                    mean *= _mixed(table, row, weight, bits)
-                if zero[i] >= 0.0:
-                    out[i, p, t] = mean
-                else:
-                    out[i, p, t], s0, s1 = streams.poisson(mean, s0, s1)
-    return out
-
-
-@nb.njit(cache=True, inline="always")
-def _table_row(shape, n_rows):  # type: ignore[no-untyped-def]
-    """Row and weight of a gamma shape in the table; False where the gamma is as good as its mean."""
-    if not shape < 1e4:
-        return 0, 0.0, False
-    place = (np.log(max(shape, 0.01)) - np.log(0.01)) / (np.log(1e4) - np.log(0.01)) * (n_rows - 1)
-    row = min(int(place), n_rows - 2)
-    return row, place - row, True
-
-
-@nb.njit(cache=True, inline="always")
-def _mixed(table, row, weight, bits):  # type: ignore[no-untyped-def]
-    # The upper bits are the good ones of xoroshiro128+.
-    b = np.int64(bits >> np.uint64(55))
-    return table[row, b] * (1.0 - weight) + table[row + 1, b] * weight
+def _reasons(models: _Models) -> NDArray[np.str_]:
+    """Why each item has its method: what the trials of its class compared."""
+    losses = models.choice.losses
+    out = []
+    for c, name in enumerate(CLASSES):
+        n = int(models.choice.n_sums[c])
+        mine = losses[(losses["class"] == name) & (losses["choice"] == "weight of the global model")]
+        if not n:
+            out.append("too little history to compare methods: defaults")
+        elif mine.empty:
+            out.append(f"{n} past windows of {name} items: NB-SES alone, too few items for a global model")
+        else:
+            loss = mine.set_index("candidate")["relative_loss"]
+            best, alone = loss[f"{models.choice.weight[c]:g}"], loss["0"]
+            out.append(f"{n} past windows of {name} items: loss {best / alone:.2f} of that of NB-SES alone")
+    return np.asarray(out)[models.code]

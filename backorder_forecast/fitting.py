@@ -118,8 +118,6 @@ def fit_world(
     """Fit every stage; `lap` is called with the name of each as it ends, a scenario changes what was fitted."""
     history = read_history(tables, settings)
     lap("panel")
-    model = fit_demand(history.panel, settings)
-    lap("demand_fit")
     lead = fit_lead_times(tables.purchase_orders, as_of=tables.as_of, settings=settings, stated=_stated(tables))
     lap("lead_times")
     orders = open_order_lines(tables.purchase_orders, history.items, as_of=tables.as_of)
@@ -130,11 +128,15 @@ def fit_world(
         scenario.check_suppliers([*facts["supplier"], *tables.purchase_orders["supplier"].dropna().unique()])
         on_hand = scenario.stock(facts)
         facts = with_start_level(facts.assign(on_hand=on_hand, stock_known=~np.isnan(on_hand)), settings)
-        model = model.scaled(scenario.demand_factors(facts))
         orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier"]])
     protected = protected_days(lead, rows, facts) + np.maximum(items_later, 0)
+    window = _window(history.panel, protected_days(lead, rows, facts))
+    model = fit_demand(history.panel, settings, window=window, events=tables.events)
+    if scenario is not None:
+        model = model.scaled(scenario.demand_factors(facts))
+    lap("demand_fit")
     clock = _clock(tables.as_of, history.panel.freq, protected, settings)
     _add_means(facts, model, clock, settings)
     patience = fit_patience(lines.closed, lines.frame, facts, settings=settings)
@@ -146,7 +148,8 @@ def fit_world(
     delays = (orders_later, items_later)
     world = World(facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, clock, settings)
     missing = _missing_notes(tables, facts, orders, lead, settings)
-    notes = [*tables.notes, *_season_note(history.panel), *missing, *history.stock.notes]
+    effects = model.effects.notes if model.effects is not None else ()
+    notes = [*tables.notes, *_season_note(history.panel), *missing, *history.stock.notes, *effects]
     if scenario is not None:
         notes.insert(0, f"what-if: {scenario.describe()}")
     quality = data_quality(history, orders, lines)
@@ -206,6 +209,13 @@ def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], setti
     days = int(max(min(longest, settings.max_path_days), settings.horizon_days))
     # One more period than needed, so that a horizon never ends inside the last one.
     return Clock.ahead(as_of, freq, days + int(DAYS_PER_PERIOD[freq]))
+
+
+def _window(panel: DemandPanel, protected: NDArray[np.float64]) -> int:
+    """Periods that forecasts are chosen for: the middle item's lead time plus review, at most a fifth of the history."""
+    days = DAYS_PER_PERIOD[panel.freq]
+    middle = float(np.median(protected)) if len(protected) else 28.0
+    return int(np.clip(round(middle / days), 1, max(panel.n_periods // 5, 1)))
 
 
 def _add_means(facts: pd.DataFrame, model: DemandModel, clock: Clock, settings: Settings) -> None:

@@ -4,9 +4,10 @@ With u the effective exposure of a period (in-stock share times seasonal index),
 
     m += a * min(u, 1) * (y / u - m)            v += b * min(u, 1) * ((y - m u)^2 / u - v),  m as it was before
 
-so that a period that shows little of the demand moves them little. Periods without exposure are skipped; a period in
-which stock ran out at an unknown moment enters as the expectation of demand given that it reached the amount sold
-(Conrad 1976), under the negative binomial law held at that moment.
+so that a period that shows little of the demand moves them little. The gains are a = max(alpha, 1/n) and
+b = max(alpha, 0.1, 1/n) in the n-th period used: a young item's level is the mean of what was seen, whatever alpha is.
+Periods without exposure are skipped; a period in which stock ran out at an unknown moment enters as the expectation of
+demand given that it reached the amount sold (Conrad 1976), under the negative binomial law held at that moment.
 """
 
 from __future__ import annotations
@@ -19,16 +20,8 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from backorder_forecast.distributions import nb_quantile
 from backorder_forecast.panel import RAN_OUT, DemandPanel
-from backorder_forecast.scores import pinball
 
-SELECTION_HORIZON = {"D": 28, "W": 4, "M": 3}
-"""Periods whose summed demand the choice of the smoothing constant is scored on."""
-MIN_SUMS = 30
-"""Scored sums below which the default constant is kept."""
-_SCORED_SUMS = 200
-SELECTION_LEVELS = (0.5, 0.75, 0.9, 0.95)
 _MIN_EXPOSURE_UNITS = 0.02
 _IMPUTE_LIMIT = 500.0
 
@@ -55,7 +48,7 @@ def scan_levels(
     group: NDArray[np.int64],
     first: NDArray[np.int64],
     *,
-    alpha: float,
+    alpha: float | NDArray[np.float64],
     min_in_stock: float,
     init_periods: int,
     origins: Sequence[int],
@@ -73,7 +66,7 @@ def scan_levels(
     first
         First period that counts per item (launch or first sale), shape (n_items,); n_periods for none.
     alpha
-        Smoothing constant; the variance uses max(alpha, 0.1).
+        Smoothing constant, one number or one per item, shape (n_items,).
     min_in_stock
         In-stock share below which a period is skipped.
     init_periods
@@ -82,69 +75,10 @@ def scan_levels(
         Increasing numbers of periods after which the state is recorded.
     """
     result = _scan(
-        panel.demand, panel.exposure, factors, group, first, alpha, max(alpha, 0.1), min_in_stock, init_periods,
-        np.asarray(origins, dtype=np.int64),
+        panel.demand, panel.exposure, factors, group, first, np.broadcast_to(np.float64(alpha), first.shape),
+        min_in_stock, init_periods, np.asarray(origins, dtype=np.int64),
     )  # fmt: skip
     return LevelStates(*result)
-
-
-def choose_alpha(
-    panel: DemandPanel,
-    factors: NDArray[np.float64],
-    group: NDArray[np.int64],
-    first: NDArray[np.int64],
-    *,
-    alphas: Sequence[float],
-    min_in_stock: float,
-    init_periods: int,
-    default: float = 0.1,
-) -> tuple[float, dict[float, float]]:
-    """The smoothing constant of least pooled pinball loss of summed demand over the last rolling origins.
-
-    Four origins, one selection horizon apart, more where items are few; sums touched by a stockout are left out.
-    Returns the constant and the loss of each candidate relative to the best; the candidate nearest to the default and
-    no losses where fewer than `MIN_SUMS` sums can be scored.
-    """
-    default = min(alphas, key=lambda a: (abs(a - default), a))
-    horizon = SELECTION_HORIZON[panel.freq[0]]
-    # A shop of few items needs more of its own past to tell the candidates apart.
-    n_origins = max(4, -(-_SCORED_SUMS // max(int((first < panel.n_periods).sum()), 1)))
-    spacing = horizon if n_origins <= 8 else max(horizon // 2, 1)
-    origins = [panel.n_periods - horizon - spacing * k for k in reversed(range(n_origins))]
-    origins = [o for o in origins if o >= max(init_periods, 2 * horizon)]
-    if not origins:
-        return default, {}
-    actual = np.stack([panel.demand[:, o : o + horizon].sum(axis=1) for o in origins], axis=1)
-    seen = np.stack([(panel.exposure[:, o : o + horizon] >= 0.999).all(axis=1) for o in origins], axis=1)
-    weight = np.stack([factors[:, o : o + horizon].sum(axis=1)[group] for o in origins], axis=1)
-    begun = first[:, None] + init_periods <= np.asarray(origins)[None, :]
-    rows = seen & begun
-    if int(rows.sum()) < MIN_SUMS:
-        return default, {}
-    losses: dict[float, float] = {}
-    for alpha in alphas:
-        states = scan_levels(
-            panel,
-            factors,
-            group,
-            first,
-            alpha=alpha,
-            min_in_stock=min_in_stock,
-            init_periods=init_periods,
-            origins=origins,
-        )
-        mean = states.level * weight
-        within = np.maximum(states.variance, states.level) * (1 - alpha / 2)
-        variance = weight * within + weight**2 * states.variance * alpha / 2
-        # Scaled by the item's own level, so that a few fast movers do not choose for all.
-        scale = np.maximum(mean[rows], 1.0)
-        loss = [
-            np.mean(pinball(actual[rows], nb_quantile(level, mean[rows], variance[rows]), level) / scale)
-            for level in SELECTION_LEVELS
-        ]
-        losses[alpha] = float(np.mean(loss))
-    best = min(losses, key=lambda a: (losses[a], a))
-    return best, {a: loss / losses[best] for a, loss in losses.items()}
 
 
 @nb.njit(cache=True, nogil=True)
@@ -175,7 +109,7 @@ def _censored_moments(mean: float, variance: float, sold: float) -> tuple[float,
 
 
 @nb.njit(cache=True, nogil=True)
-def _scan(demand, exposure, factors, group, first, alpha, beta, min_in_stock, init_periods, origins):  # type: ignore[no-untyped-def]
+def _scan(demand, exposure, factors, group, first, alpha, min_in_stock, init_periods, origins):  # type: ignore[no-untyped-def]
     n_items, n_periods = demand.shape
     n_origins = origins.size
     level = np.zeros((n_items, n_origins))
@@ -238,8 +172,9 @@ def _scan(demand, exposure, factors, group, first, alpha, beta, min_in_stock, in
                 continue
             gain = min(u, 1.0)
             error = y - m * u
-            v += beta * gain * ((error * error + imputed_variance) / u - v)
-            m += alpha * gain * error / u
+            fresh = 1.0 / n_used
+            v += max(alpha[i], 0.1, fresh) * gain * ((error * error + imputed_variance) / u - v)
+            m += max(alpha[i], fresh) * gain * error / u
             if m < 0.0:
                 m = 0.0
     return level, variance, exposed, units, used, nonzero

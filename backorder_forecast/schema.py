@@ -257,8 +257,8 @@ EVENTS = Table(
         _text("supplier"),
         _units("effect", "factor on demand, 1 means none"),
     ),
-    "nothing yet: promotions, recalls and closures are read and checked, not used (a recall in products holds stock)",
-    "nothing is lost: events are not yet used (a recall in products holds stock)",
+    "the lift of promotions and other dated events in past and future demand; recalls and closures are not used yet",
+    "promotions count as ordinary demand, and planned ones are not foreseen (a recall in products holds stock)",
 )
 
 TABLES: dict[str, Table] = {

@@ -52,7 +52,7 @@ def naive_scale(train: ArrayLike, *, squared: bool = False) -> Floats:
     past = np.asarray(train, dtype=np.float64)
     started = np.cumsum(np.nan_to_num(past, nan=0.0) != 0.0, axis=-1) > 0
     change = np.diff(np.where(started, past, np.nan), axis=-1)
-    return _mean(change * change if squared else np.abs(change))
+    return known_mean(change * change if squared else np.abs(change))
 
 
 def scaled_pinball(observed: ArrayLike, quantile: ArrayLike, level: ArrayLike, train: ArrayLike) -> Floats:
@@ -72,7 +72,7 @@ def scaled_pinball(observed: ArrayLike, quantile: ArrayLike, level: ArrayLike, t
     >>> float(scaled_pinball([0, 2, 0, 3], [1, 1, 1, 1], 0.75, [1, 0, 2, 0, 1]).round(6))
     0.458333
     """
-    return _ratio(_mean(pinball(observed, quantile, level)), naive_scale(train))
+    return ratio(known_mean(pinball(observed, quantile, level)), naive_scale(train))
 
 
 def pit_nonrandomised(cdf_below: ArrayLike, cdf_at: ArrayLike, u: ArrayLike) -> Floats:
@@ -89,7 +89,7 @@ def pit_nonrandomised(cdf_below: ArrayLike, cdf_at: ArrayLike, u: ArrayLike) -> 
 
     Returns
     -------
-    Array (k,). Differences between successive points give the histogram.
+    Array (k,). `pit_histogram` takes the differences between successive points.
 
     Examples
     --------
@@ -101,11 +101,33 @@ def pit_nonrandomised(cdf_below: ArrayLike, cdf_at: ArrayLike, u: ArrayLike) -> 
     point = np.asarray(u, dtype=np.float64)[None, :]
     width = np.where(high > low, high - low, 1.0)
     inside = np.where(high > low, np.clip((point - low) / width, 0.0, 1.0), np.where(point >= high, 1.0, 0.0))
-    return _mean(np.where(np.isnan(low + high), np.nan, inside).T)
+    return known_mean(np.where(np.isnan(low + high), np.nan, inside).T)
+
+
+def pit_histogram(cdf_below: ArrayLike, cdf_at: ArrayLike, *, bins: int = 10) -> Floats:
+    """Shares of the non-randomised PIT in equally wide bins, (bins,); all 1 / bins where forecasts are calibrated.
+
+    High outer bins: forecasts too narrow; high inner bins: too wide (Czado, Gneiting & Held 2009, section 2.1).
+
+    Parameters
+    ----------
+    cdf_below, cdf_at
+        As for `pit_nonrandomised`. What lies on an edge counts in the bin below it, and 0 in the first.
+
+    Examples
+    --------
+    >>> pit_histogram([0.0, 0.5], [0.5, 1.0], bins=4).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    if bins < 1:
+        raise InvalidSettings(f"bins is at least 1, got {bins!r}")
+    edges = np.arange(1, bins + 1) / bins
+    # One point at a time: all of them at once would be an array of observations times bins.
+    return np.diff([0.0, *(float(pit_nonrandomised(cdf_below, cdf_at, [u])[0]) for u in edges)])
 
 
 def coverage(observed: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
-    """Share of observations within [lower, upper], bounds included.
+    """Share of observations within [lower, upper], bounds included; where one of the three is NaN it is left out.
 
     Examples
     --------
@@ -113,7 +135,8 @@ def coverage(observed: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> float:
     0.6666666666666666
     """
     y, low, high = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (observed, lower, upper)))
-    return float(_mean(np.where(np.isnan(y), np.nan, (y >= low) & (y <= high)).ravel()))
+    unknown = np.isnan(y) | np.isnan(low) | np.isnan(high)
+    return float(known_mean(np.where(unknown, np.nan, (y >= low) & (y <= high)).ravel()))
 
 
 def rmsse(observed: ArrayLike, forecast: ArrayLike, train: ArrayLike) -> Floats:
@@ -125,7 +148,7 @@ def rmsse(observed: ArrayLike, forecast: ArrayLike, train: ArrayLike) -> Floats:
     0.5
     """
     error = np.asarray(observed, dtype=np.float64) - np.asarray(forecast, dtype=np.float64)
-    return np.sqrt(_ratio(_mean(error * error), naive_scale(train, squared=True)))
+    return np.sqrt(ratio(known_mean(error * error), naive_scale(train, squared=True)))
 
 
 def mase(observed: ArrayLike, forecast: ArrayLike, train: ArrayLike) -> Floats:
@@ -137,7 +160,7 @@ def mase(observed: ArrayLike, forecast: ArrayLike, train: ArrayLike) -> Floats:
     0.5
     """
     error = np.asarray(observed, dtype=np.float64) - np.asarray(forecast, dtype=np.float64)
-    return _ratio(_mean(np.abs(error)), naive_scale(train))
+    return ratio(known_mean(np.abs(error)), naive_scale(train))
 
 
 def wape(observed: ArrayLike, forecast: ArrayLike) -> float:
@@ -149,7 +172,7 @@ def wape(observed: ArrayLike, forecast: ArrayLike) -> float:
     0.5
     """
     y, f = _pairs(observed, forecast)
-    return float(_ratio(np.abs(y - f).sum(), np.abs(y).sum()))
+    return float(ratio(np.abs(y - f).sum(), np.abs(y).sum()))
 
 
 def bias(observed: ArrayLike, forecast: ArrayLike) -> float:
@@ -161,7 +184,7 @@ def bias(observed: ArrayLike, forecast: ArrayLike) -> float:
     0.25
     """
     y, f = _pairs(observed, forecast)
-    return float(_ratio((f - y).sum(), np.abs(y).sum()))
+    return float(ratio((f - y).sum(), np.abs(y).sum()))
 
 
 def brier(probability: ArrayLike, outcome: ArrayLike) -> float:
@@ -173,7 +196,7 @@ def brier(probability: ArrayLike, outcome: ArrayLike) -> float:
     0.125
     """
     p, o = _pairs(probability, outcome)
-    return float(_mean((p - o) ** 2))
+    return float(known_mean((p - o) ** 2))
 
 
 @dataclass(frozen=True)
@@ -255,7 +278,7 @@ def expected_calibration_error(
     else:
         raise unknown_option("by", by, ("width", "count"))
     count, stated, seen = _groups(p, o, codes)
-    return float(_ratio((count * np.abs(stated - seen)).sum(), p.size))
+    return float(ratio((count * np.abs(stated - seen)).sum(), p.size))
 
 
 def auc(score: ArrayLike, outcome: ArrayLike) -> float:
@@ -269,7 +292,7 @@ def auc(score: ArrayLike, outcome: ArrayLike) -> float:
     s, o = _pairs(score, outcome)
     hits, misses, _ = _descending(s, o)
     above = np.concatenate([[0.0], np.cumsum(hits)[:-1]])
-    return float(_ratio(((above + hits / 2.0) * misses).sum(), hits.sum() * misses.sum()))
+    return float(ratio(((above + hits / 2.0) * misses).sum(), hits.sum() * misses.sum()))
 
 
 def average_precision(score: ArrayLike, outcome: ArrayLike) -> float:
@@ -284,7 +307,7 @@ def average_precision(score: ArrayLike, outcome: ArrayLike) -> float:
     hits, misses, _ = _descending(s, o)
     caught = np.cumsum(hits)
     alerts = caught + np.cumsum(misses)
-    return float(_ratio((hits * _ratio(caught, alerts)).sum(), hits.sum()))
+    return float(ratio((hits * ratio(caught, alerts)).sum(), hits.sum()))
 
 
 def recall_at_k(score: ArrayLike, outcome: ArrayLike, k: int) -> float:
@@ -303,17 +326,30 @@ def recall_at_k(score: ArrayLike, outcome: ArrayLike, k: int) -> float:
     hits, _, size = _descending(s, o)
     before = np.concatenate([[0.0], np.cumsum(size)[:-1]])
     taken = np.clip((k - before) / size, 0.0, 1.0) if size.size else size
-    return float(_ratio((hits * taken).sum(), hits.sum()))
+    return float(ratio((hits * taken).sum(), hits.sum()))
 
 
-def _mean(values: Floats) -> Floats:
-    """Mean over the last axis without NaN; NaN where nothing is left."""
-    known = ~np.isnan(values)
-    return _ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
+def known_mean(values: ArrayLike) -> Floats:
+    """Mean over the last axis without NaN; NaN where nothing is left.
+
+    Examples
+    --------
+    >>> known_mean([[1.0, np.nan, 3.0], [np.nan, np.nan, np.nan]]).tolist()
+    [2.0, nan]
+    """
+    rows = np.asarray(values, dtype=np.float64)
+    known = ~np.isnan(rows)
+    return ratio(np.where(known, rows, 0.0).sum(axis=-1), known.sum(axis=-1))
 
 
-def _ratio(top: ArrayLike, bottom: ArrayLike) -> Floats:
-    """Quotient, NaN where the divisor is zero."""
+def ratio(top: ArrayLike, bottom: ArrayLike) -> Floats:
+    """Quotient, NaN where the divisor is zero.
+
+    Examples
+    --------
+    >>> ratio([1.0, 1.0], [2.0, 0.0]).tolist()
+    [0.5, nan]
+    """
     a, b = np.asarray(top, dtype=np.float64), np.asarray(bottom, dtype=np.float64)
     return np.asarray(np.where(b != 0.0, a / np.where(b != 0.0, b, 1.0), np.nan))
 

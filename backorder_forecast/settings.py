@@ -49,11 +49,12 @@ _SHARES = (
 )  # fmt: skip
 _WHOLE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
-    "init_periods", "max_path_days", "max_cutoff_days",
+    "init_periods", "max_path_days", "max_cutoff_days", "global_rows", "global_origins", "smooth_items",
 )  # fmt: skip
 _POSITIVE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
     "lead_time_pool_k", "lead_time_half_life_days", "variance_shrink_n", "init_periods", "max_path_days",
+    "global_rows", "global_origins", "event_shrink_units",
 )  # fmt: skip
 
 
@@ -129,15 +130,26 @@ class Settings:
     simulated in full."""
 
     # --- demand (NB-SES; see demand.py)
-    alphas: tuple[float, ...] = (0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
-    """Candidate smoothing constants, one chosen for all items by pooled rolling pinball loss; daily data takes the small
-    ones."""
+    alphas: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3)
+    """Candidate smoothing constants, one chosen per demand class by pooled rolling pinball loss; daily data takes the
+    small ones."""
     init_periods: int = 12
     """In-stock periods from the first sale that initialise the level."""
     variance_shrink_n: float = 15.0
     """Pseudo-observations of the cross-section variance line log v = c + d log m."""
-    season_shrink_units: float = 200.0
-    """Pseudo-units by which a group's seasonal index is shrunk to the index of all items."""
+    global_model: bool = True
+    """Whether gradient-boosted trees over all items may join the forecast, where trials on the past favour them."""
+    global_rows: int = 60_000
+    """Most rows (items at past origins) that the global model learns from."""
+    global_origins: int = 104
+    """Most past origins that the global model learns from."""
+    smooth_items: int = 50
+    """Long steady items of most value that get a model of their own (statsmodels Theta) where trials favour it; each
+    costs about 7 ms per fit, four fits. A count and no time limit, so that results do not depend on the machine."""
+    holidays_country: str = ""
+    """Country code of public holidays that move demand, such as GB or DE-BY; needs the `holidays` extra."""
+    event_shrink_units: float = 40.0
+    """Pseudo-units by which the learned lift of an event is drawn to the stated one, or to none."""
     sales_are: str = "shipments"
     """What a sales row is dated by: shipments, or orders (then backorder lines add nothing to demand)."""
     min_in_stock: float = 0.25

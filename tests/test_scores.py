@@ -23,6 +23,7 @@ from backorder_forecast.scores import (
     mase,
     naive_scale,
     pinball,
+    pit_histogram,
     pit_nonrandomised,
     recall_at_k,
     rmsse,
@@ -48,6 +49,8 @@ def test_pit_known_answer() -> None:
     y, mu = np.array(case["inputs"]["obs"]), case["inputs"]["mu"]
     pit = pit_nonrandomised(nb_cdf(y - 1, mu, mu), nb_cdf(y, mu, mu), case["inputs"]["u"])
     assert pit.tolist() == pytest.approx(case["expected"], abs=case["abs_tolerance"])
+    shares = pit_histogram(nb_cdf(y - 1, mu, mu), nb_cdf(y, mu, mu), bins=4)
+    assert shares.cumsum().tolist() == pytest.approx([*case["expected"], 1.0], abs=case["abs_tolerance"])
 
 
 def test_brier_known_answer() -> None:
@@ -93,6 +96,7 @@ def test_pooled_errors() -> None:
     assert np.isnan(wape([0.0], [1.0]))
     assert coverage([1.0, np.nan, 5.0], 1.0, [2.0, 2.0, 4.0]) == 0.5
     assert np.isnan(coverage([np.nan], 0.0, 1.0))
+    assert coverage([1.0, 1.0, 1.0], [np.nan, 0.0, 2.0], [2.0, np.inf, np.nan]) == 1.0
 
 
 def test_pit_is_uniform_for_the_true_law_and_bends_for_a_false_one() -> None:
@@ -102,6 +106,22 @@ def test_pit_is_uniform_for_the_true_law_and_bends_for_a_false_one() -> None:
     too_high = pit_nonrandomised(nb_cdf(y - 1, 4.0, 4.0), nb_cdf(y, 4.0, 4.0), u)
     assert (too_high > u + 0.05).all()
     assert pit_nonrandomised([0.3, np.nan], [0.3, 0.5], [0.2, 0.4]).tolist() == [0.0, 1.0]
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=20), st.integers(1, 20))
+def test_shares_of_the_pit_are_a_distribution(pairs: list[tuple[float, float]], bins: int) -> None:
+    low, high = (np.array([f(pair) for pair in pairs]) for f in (min, max))
+    shares = pit_histogram(low, high, bins=bins)
+    assert shares.shape == (bins,)
+    assert shares.sum() == pytest.approx(1.0)
+    assert shares.min() >= -1e-12
+
+
+def test_the_pit_of_observations_that_no_forecast_thought_of_is_in_the_outer_bins() -> None:
+    assert pit_histogram([0.0, 1.0, np.nan], [0.0, 1.0, 1.0], bins=5).tolist() == [0.5, 0, 0, 0, 0.5]
+    assert np.isnan(pit_histogram([], [])).all()
+    with pytest.raises(InvalidSettings, match="bins"):
+        pit_histogram([0.1], [0.2], bins=0)
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,0 +1,313 @@
+"""What the trials choose: season, smoothing constant, weights of other models, spread, quiet periods, carry.
+
+Everything is chosen per class of items by the pooled loss of the demand over the protection interval, one choice after
+the other in this order, and kept with its losses, so that it can be shown. A default stays unless the gain is beyond
+its standard error.
+
+The simple model (NB-SES) is averaged with the global model (`global_model.py`) in mean and variance, and for a few long
+steady items with a model of their own (`smooth_items.py`) in the mean. What they change in the protection interval may
+hold on after it in part: `carry` is the power of the ratio to the simple mean that does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.global_model import MIN_HISTORY, learn, past_features, predict
+from backorder_forecast.level_laws import LevelLaw, no_demand_chance, sum_moments
+from backorder_forecast.nbses import LevelStates
+from backorder_forecast.panel import DemandPanel
+from backorder_forecast.settings import Settings
+from backorder_forecast.smooth_items import choose_items, local_sums
+from backorder_forecast.trials import (
+    CLASSES,
+    MIN_SUMS,
+    NEW,
+    Trial,
+    best_of,
+    class_losses,
+    initial_periods,
+    loss_rows,
+    make_trial,
+    pick,
+    relative_gains,
+    season_columns,
+    trial_law,
+    trial_states,
+    window_loss,
+)
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Weights of the global model; half is the default, because averages of unlike models rarely lose."""
+OWN_WEIGHTS = (0.0, 0.25, 0.5)
+SPREADS = (0.7, 0.85, 1.0, 1.2, 1.45, 1.75)
+QUIET = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
+CARRY = (0.0, 0.5, 1.0)
+USUAL_ALPHA = {"D": 0.03, "W": 0.1, "M": 0.1}
+_MIN_TRAINING_ORIGINS = 6
+_TRAINING_SHARE = 0.6
+_OWN_ORIGINS = 3
+_SPREAD_GAIN = 0.005
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What the trials chose; arrays over `CLASSES`.
+
+    Attributes
+    ----------
+    alpha
+        Smoothing constant.
+    weight, own_weight
+        Weight of the global model, and of an item's own model in what remains, 0 to 1.
+    spread
+        Factor on the variance beyond Poisson.
+    quiet
+        Quiet periods as a share of the most that mean and variance allow.
+    carry
+        Power of the correction of the mean that holds after the protection interval, one number.
+    season_column
+        Column whose values group the season; empty for all items together.
+    n_sums
+        Scored sums per class.
+    losses
+        class, choice, candidate, relative_loss: the loss of each candidate over that of the default.
+    """
+
+    alpha: Floats
+    weight: Floats
+    own_weight: Floats
+    spread: Floats
+    quiet: Floats
+    carry: float
+    season_column: str
+    n_sums: Ints
+    losses: pd.DataFrame
+
+
+def choose(panel: DemandPanel, events: pd.DataFrame | None, settings: Settings, *, window: int) -> Choice:
+    """Run the trials of a panel for a protection interval of `window` periods; defaults where history is too short."""
+    columns = season_columns(panel.items)
+    column = columns[0] if columns else ""
+    usual = USUAL_ALPHA[panel.freq[0]]
+    alpha = np.full(len(CLASSES), min(settings.alphas, key=lambda a: (abs(a - usual), a)))
+    nothing, one = np.zeros(len(CLASSES)), np.ones(len(CLASSES))
+    rows: list[pd.DataFrame] = []
+    trial = make_trial(panel, column, events, settings, window)
+    if trial is None:
+        counts = np.zeros(len(CLASSES), dtype=np.int64)
+        return Choice(alpha, nothing, nothing, one, nothing, 0.5, column, counts, loss_rows(rows))
+    if (trial.calendar.season.yearly != 1.0).any():
+        column, trial = _season(trial, panel, columns, events, settings, rows)
+    alpha, states = _alpha(trial, alpha, settings, rows)
+    laws = [trial_law(trial, states, k, alpha, settings) for k in range(len(trial.origins))]
+    simple = np.stack([mean for _, mean, _, _ in laws], axis=1)
+    variance = np.stack([v for _, _, v, _ in laws], axis=1)
+    code = np.stack([np.where(thin, NEW, trial.classes) for *_, thin in laws], axis=1)
+    known = trial.scored & (simple > 0)
+    weight, mean, variance = _weight(trial, simple, variance, code, known, settings, rows)
+    own_weight, mean = _own_weight(trial, mean, variance, code, known, settings, rows)
+    spread, variance = _spread(trial, mean, variance, code, known, rows)
+    quiet = _quiet(trial, mean, variance, code, known, rows)
+    carry = _carry(trial, [law for law, *_ in laws], simple, mean, rows)
+    n_sums = np.bincount(code[known], minlength=len(CLASSES))
+    return Choice(alpha, weight, own_weight, spread, quiet, carry, column, n_sums, loss_rows(rows))
+
+
+def blended(weight: Floats | float, simple: Floats, other: Floats) -> Floats:
+    """Average of two moments, the other at its weight; the simple one where the other is missing.
+
+    Examples
+    --------
+    >>> blended(np.array([0.5, 0.5]), np.array([2.0, 2.0]), np.array([4.0, np.nan])).tolist()
+    [3.0, 2.0]
+    """
+    return np.where(np.isnan(other), simple, (1.0 - weight) * simple + weight * np.nan_to_num(other))
+
+
+def training_origins(before: int, window: int, freq: str, settings: Settings) -> list[int]:
+    """Origins that a global model used at `before` may learn from, oldest first."""
+    spacing = max(window // 4, 1) if freq == "D" else 1
+    return list(range(before - window, MIN_HISTORY[freq[0]] - 1, -spacing))[: settings.global_origins][::-1]
+
+
+def own_rows(panel: DemandPanel, level: Floats, names: NDArray[np.str_], settings: Settings) -> Ints:
+    """Items that get a model of their own, the most valuable first."""
+    price = None
+    if "price" in panel.items:
+        price = pd.to_numeric(panel.items["price"], errors="coerce").to_numpy(dtype=np.float64)
+    return choose_items(panel, level, names, n_items=settings.smooth_items, price=price)
+
+
+def _season(
+    trial: Trial, panel: DemandPanel, columns: list[str], events: pd.DataFrame | None, settings: Settings,
+    rows: list[pd.DataFrame],
+) -> tuple[str, Trial]:  # fmt: skip
+    """The column whose groups have the most useful seasons, or none; a category is the default."""
+    alpha = np.full(len(CLASSES), 0.1)
+    usual = columns[0] if columns else ""
+    found: dict[str, tuple[Floats, Trial]] = {}
+    for name in [*columns, ""]:
+        other = trial if name == usual else make_trial(panel, name, events, settings, trial.window)
+        if other is None:
+            continue
+        states = trial_states(other, alpha, settings)
+        total = np.zeros(len(other.origins))
+        for k in range(len(other.origins)):
+            _, mean, variance, _ = trial_law(other, states, k, alpha, settings)
+            total[k] = window_loss(other, k, mean, variance, other.scored[:, k] & (mean > 0)).sum()
+        found[name] = (total, other)
+    names = list(found)
+    gain = relative_gains(np.stack([found[name][0] for name in names]), names.index(usual))
+    best = names[best_of(gain)]
+    rows.append(loss_rows([], "all", "season", [name or "all items" for name in names], 1.0 - gain.sum(axis=1)))
+    return best, found[best][1]
+
+
+def _alpha(trial: Trial, default: Floats, settings: Settings, rows: list[pd.DataFrame]) -> tuple[Floats, LevelStates]:
+    losses = np.zeros((len(settings.alphas), len(trial.origins), len(CLASSES)))
+    count = np.zeros(len(CLASSES), dtype=np.int64)
+    for a, candidate in enumerate(settings.alphas):
+        constant = np.full(len(CLASSES), candidate)
+        states = trial_states(trial, constant, settings)
+        count[:] = 0
+        for k in range(len(trial.origins)):
+            _, mean, variance, thin = trial_law(trial, states, k, constant, settings)
+            use = trial.scored[:, k] & (mean > 0) & ~thin
+            losses[a, k] = np.bincount(trial.classes[use], window_loss(trial, k, mean, variance, use), len(CLASSES))
+            count += np.bincount(trial.classes[use], minlength=len(CLASSES))
+    best = pick(losses, count, np.asarray(settings.alphas), default, "smoothing constant", rows)
+    return best, trial_states(trial, best, settings)
+
+
+def _weight(
+    trial: Trial, mean: Floats, variance: Floats, code: Ints, known: Bools, settings: Settings, rows: list[pd.DataFrame]
+) -> tuple[Floats, Floats, Floats]:
+    nothing = np.zeros(len(CLASSES))
+    if not settings.global_model:
+        return nothing, mean, variance
+    by_trees, variance_by_trees = _by_trees(trial, settings)
+    use = known & ~np.isnan(by_trees)
+    if int(use.sum()) < MIN_SUMS:
+        return nothing, mean, variance
+    losses = np.stack([
+        class_losses(trial, blended(w, mean, by_trees), blended(w, variance, variance_by_trees),
+                     code, use)
+        for w in WEIGHTS
+    ])  # fmt: skip
+    count = np.bincount(code[use], minlength=len(CLASSES))
+    weight = pick(losses, count, np.asarray(WEIGHTS), np.full(len(CLASSES), 0.5), "weight of the global model", rows)
+    return weight, blended(weight[code], mean, by_trees), blended(weight[code], variance, variance_by_trees)
+
+
+def _by_trees(trial: Trial, settings: Settings) -> tuple[Floats, Floats]:
+    """Mean and variance by the global model at the later origins of a trial; NaN where it cannot be tried."""
+    freq, last = trial.panel.freq, len(trial.origins) - 1
+    none = np.full(trial.actual.shape, np.nan)
+    in_the_end = len(training_origins(trial.panel.n_periods, trial.window, freq, settings))
+    # Trees that saw much less than the final ones will would be judged too hard.
+    wanted = max(_MIN_TRAINING_ORIGINS, round(_TRAINING_SHARE * in_the_end))
+    k, start, earlier = 0, 0, list[int]()
+    for k, start in enumerate(trial.origins.tolist()):
+        earlier = training_origins(start, trial.window, freq, settings)
+        if len(earlier) >= (wanted if k < last - 1 else _MIN_TRAINING_ORIGINS // 2):
+            break
+    if len(earlier) < _MIN_TRAINING_ORIGINS // 2:
+        return none, none
+    tried = trial.origins[k:].tolist()
+    origins = sorted({*earlier, *tried})
+    past = past_features(
+        trial.panel, trial.factors, trial.calendar.row, trial.first, trial.calendar.season.item_group, origins,
+        min_in_stock=settings.min_in_stock, init_periods=initial_periods(trial.panel, settings),
+    )  # fmt: skip
+    learned = learn(past, trial.window, start, max_rows=settings.global_rows)
+    if learned is None:
+        return none, none
+    mean, variance = none.copy(), none.copy()
+    mean[:, k:], variance[:, k:] = predict(past, learned, trial.window, [origins.index(o) for o in tried])
+    return mean, variance
+
+
+def _own_weight(
+    trial: Trial, mean: Floats, variance: Floats, code: Ints, known: Bools, settings: Settings, rows: list[pd.DataFrame]
+) -> tuple[Floats, Floats]:
+    nothing = np.zeros(len(CLASSES))
+    names = np.asarray(CLASSES)[trial.classes]
+    chosen = own_rows(trial.panel, mean[:, -1] / trial.window, names, settings)
+    if not len(chosen):
+        return nothing, mean
+    part = slice(max(len(trial.origins) - _OWN_ORIGINS, 0), None)
+    own = np.full(mean.shape, np.nan)
+    sums = local_sums(
+        trial.panel, trial.factors, trial.calendar.row, chosen, trial.origins[part].tolist(), trial.window
+    )
+    own[chosen, part] = sums.mean
+    use = known & ~np.isnan(own)
+    if int(use.sum()) < MIN_SUMS:
+        return nothing, mean
+    losses = np.stack([class_losses(trial, blended(w, mean, own), variance, code, use) for w in OWN_WEIGHTS])
+    count = np.bincount(code[use], minlength=len(CLASSES))
+    weight = pick(losses, count, np.asarray(OWN_WEIGHTS), nothing, "weight of own models", rows)
+    return weight, blended(weight[code], mean, own)
+
+
+def _spread(
+    trial: Trial, mean: Floats, variance: Floats, code: Ints, known: Bools, rows: list[pd.DataFrame]
+) -> tuple[Floats, Floats]:
+    poisson = np.where(trial.counted[:, None], mean, 0.0)
+    excess = np.maximum(variance - poisson, 0.0)
+    losses = np.stack([class_losses(trial, mean, poisson + s * excess, code, known) for s in SPREADS])
+    count = np.bincount(code[known], minlength=len(CLASSES))
+    default = np.ones(len(CLASSES))
+    spread = pick(losses, count, np.asarray(SPREADS), default, "spread", rows, least_gain=_SPREAD_GAIN)
+    return spread, poisson + spread[code] * excess
+
+
+def _quiet(trial: Trial, mean: Floats, variance: Floats, code: Ints, known: Bools, rows: list[pd.DataFrame]) -> Floats:
+    """By the log loss of no demand at all in the window."""
+    use = known & trial.counted[:, None]
+    safe = np.where(mean > 0, mean, 1.0) / trial.window
+    excess = np.maximum(variance - mean, 0.0) / trial.window
+    none = trial.actual == 0
+    losses = np.zeros((len(QUIET), len(trial.origins), len(CLASSES)))
+    for q, share in enumerate(QUIET):
+        silent = np.clip(no_demand_chance(safe, excess, share) ** trial.window, 1e-4, 1.0 - 1e-4)
+        loss = -np.log(np.where(none, silent, 1.0 - silent))
+        for k in range(len(trial.origins)):
+            losses[q, k] = np.bincount(code[use[:, k], k], loss[use[:, k], k], len(CLASSES))
+    count = np.bincount(code[use], minlength=len(CLASSES))
+    return pick(losses, count, np.asarray(QUIET), np.zeros(len(CLASSES)), "quiet periods", rows)
+
+
+def _carry(trial: Trial, laws: list[LevelLaw], simple: Floats, mean: Floats, rows: list[pd.DataFrame]) -> float:
+    """Power of the correction that forecasts the window after the protection interval best, one for all items."""
+    window, n = trial.window, trial.panel.n_periods
+    later = [k for k, origin in enumerate(trial.origins) if origin + 2 * window <= n]
+    losses = np.zeros((len(CARRY), max(len(later), 1)))
+    default = CARRY.index(0.5)
+    changed = False
+    for j, k in enumerate(later):
+        part = slice(int(trial.origins[k]) + window, int(trial.origins[k]) + 2 * window)
+        shown = (trial.panel.exposure[:, part] >= 0.999).all(axis=1)
+        factors = trial.factors[trial.calendar.row, part]
+        use = shown & (simple[:, k] > 0) & (trial.first < trial.origins[k])
+        ratio = np.where(use, mean[:, k] / np.where(use, simple[:, k], 1.0), 1.0)
+        changed |= bool((np.abs(ratio[use] - 1.0) > 1e-9).any())
+        actual = trial.panel.demand[:, part].sum(axis=1)
+        for c, power in enumerate(CARRY):
+            law = laws[k].scaled(ratio**power, np.ones(len(ratio)), trial.counted)
+            m, v = sum_moments(law, trial.counted, factors.sum(axis=1), (factors**2).sum(axis=1))
+            losses[c, j] = window_loss(trial, k, m, v, use, actual=actual).sum()
+    if not changed or not losses.any():
+        return CARRY[default]
+    gain = relative_gains(losses, default)
+    rows.append(loss_rows([], "all", "carry", [str(c) for c in CARRY], 1.0 - gain.sum(axis=1)))
+    return CARRY[best_of(gain)]

@@ -1,0 +1,336 @@
+"""A global model: gradient-boosted trees that learn from all items how demand differs from its smoothed level.
+
+One row is an item at an origin: features of its past, all relative to an anchor (its own smoothed level times the
+calendar of the window ahead), and the demand summed over the `window` periods after the origin. Trees learn the mean of
+that sum as a ratio to the anchor (Poisson deviance), then the squared error of the mean, predicted on the items that
+the mean was not learned from (gamma deviance). Mean and variance feed the same law as the simple model, so quantiles,
+paths and sums stay one law. On public data this beats trees for every quantile, at a fraction of their cost
+(benchmarks/README.md).
+
+Rows come from origins whose window lies before the forecast's origin and was in stock throughout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.nbses import scan_levels
+from backorder_forecast.panel import DemandPanel
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+ALPHAS = (0.03, 0.1, 0.3)
+"""Smoothing constants of the levels that are features; the anchor is their mean, the middle one counting double."""
+LOOK_BACK = {"D": (1, 3, 7, 14, 28, 91, 364), "W": (1, 2, 3, 6, 13, 26, 52), "M": (1, 2, 3, 6, 12, 24, 60)}
+"""Periods over which past rates are averaged, by the first letter of the clock."""
+YEAR = {"D": 364, "W": 52, "M": 12}
+MOMENTUM = {"D": (7, 28), "W": (1, 4), "M": (1, 4)}
+"""Periods over which the demand of all items is held against their slow levels."""
+MIN_HISTORY = {"D": 28, "W": 6, "M": 4}
+"""Periods before the first origin that is learned from."""
+_IN_STOCK = 0.999
+_LIMIT = 50.0
+_TREES = {"max_iter": 120, "learning_rate": 0.06, "max_leaf_nodes": 6, "l2_regularization": 5.0, "max_bins": 64}
+
+
+@dataclass(frozen=True, eq=False)
+class PastFeatures:
+    """What features are computed from: a panel, its calendar, and the levels held after each origin.
+
+    `origins` are increasing numbers of periods; `levels` (3, n_items, n_origins) at the constants `ALPHAS`,
+    `variance` and `n_used` (n_items, n_origins); `factors` (n_rows, at least last origin + window) with `row` of each
+    item; `first` the first period that counts.
+    """
+
+    panel: DemandPanel
+    factors: Floats
+    row: Ints
+    first: Ints
+    group: Ints
+    origins: Ints
+    levels: Floats
+    variance: Floats
+    n_used: Floats
+    floor: float
+    columns: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """Trees for the mean (one per half of the items) and the spread, and how many rows and origins they saw."""
+
+    means: tuple[HistGradientBoostingRegressor, ...]
+    spread: HistGradientBoostingRegressor
+    n_rows: int
+    n_origins: int
+
+
+def past_features(
+    panel: DemandPanel,
+    factors: Floats,
+    row: Ints,
+    first: Ints,
+    group: Ints,
+    origins: Sequence[int],
+    *,
+    min_in_stock: float,
+    init_periods: int,
+) -> PastFeatures:
+    """Levels at the origins, once for all features; `group` is the seasonal group of each item."""
+    scans = [
+        scan_levels(panel, factors, row, first, alpha=alpha, min_in_stock=min_in_stock, init_periods=init_periods,
+                    origins=origins)
+        for alpha in ALPHAS
+    ]  # fmt: skip
+    positive = panel.demand[panel.demand > 0]
+    floor = 0.05 * float(np.median(positive)) if positive.size else 0.05
+    return PastFeatures(
+        panel, factors, row, first, group, np.asarray(origins, dtype=np.int64),
+        np.stack([s.level for s in scans]), scans[1].variance, scans[1].n_used, floor, _item_columns(panel, group),
+    )  # fmt: skip
+
+
+def learn(past: PastFeatures, window: int, before: int, *, max_rows: int) -> Learned | None:
+    """Fit on every origin whose window ends at or before the period `before`; None where there is too little."""
+    origins = np.flatnonzero((past.origins + window <= before) & (past.origins >= MIN_HISTORY[past.panel.freq[0]]))
+    if not len(origins):
+        return None
+    item, origin = _training_rows(past, window, origins, max_rows)
+    if len(item) < 200:
+        return None
+    features, anchor = _features(past, item, origin, window)
+    demand = _window_sums(past.panel.demand, past.origins, window)[item, origin]
+    ratio = demand / anchor
+    odd = item % 2 == 1
+    if min(int(odd.sum()), int((~odd).sum())) < 50 or not demand.any():
+        return None
+    leaf = int(np.clip(len(item) // 150, 20, 400))
+    means = []
+    fitted = np.zeros(len(item))
+    for train, test in ((odd, ~odd), (~odd, odd)):
+        if not ratio[train].any():
+            return None
+        trees = _trees("poisson", leaf).fit(features[train], ratio[train], sample_weight=anchor[train])
+        fitted[test] = trees.predict(features[test])
+        means.append(trees)
+    expected = np.maximum(fitted * anchor, 1e-3 * past.floor)
+    error = (demand - expected) ** 2 / expected
+    spread = _trees("gamma", leaf).fit(_with_mean(features, fitted), np.maximum(error, 1e-3 * error.mean()))
+    return Learned(tuple(means), spread, len(item), len(origins))
+
+
+def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence[int]) -> tuple[Floats, Floats]:
+    """Mean and variance of the summed demand of the window after some origins (columns of `past.origins`).
+
+    Returns
+    -------
+    mean, variance
+        Shape (n_items, n_columns); NaN for items that have not sold before the origin.
+    """
+    n_items = past.panel.n_items
+    mean, variance = np.full((n_items, len(columns)), np.nan), np.full((n_items, len(columns)), np.nan)
+    for k, column in enumerate(columns):
+        item = np.flatnonzero(past.first < past.origins[column])
+        if not len(item):
+            continue
+        features, anchor = _features(past, item, np.full(len(item), column), window)
+        ratio = np.mean([trees.predict(features) for trees in learned.means], axis=0)
+        mean[item, k] = ratio * anchor
+        variance[item, k] = learned.spread.predict(_with_mean(features, ratio)) * mean[item, k]
+    return mean, variance
+
+
+def feature_names(panel: DemandPanel) -> list[str]:
+    """Name of each feature column, in order."""
+    back = LOOK_BACK[panel.freq[0]]
+    short, middle, long = back[3], back[4], back[6]
+    return [
+        "log_level", "calendar_ahead", *(f"level_{a}" for a in ALPHAS), "standard_deviation", "periods_used",
+        "periods_since_demand", "last_demand_faded", *(f"rate_{k}" for k in back), "rate_ever",
+        *(f"share_with_demand_{k}" for k in (short, middle, long)), "share_with_demand_ever",
+        *(f"deviation_{k}" for k in (middle, long)), "deviation_ever", "mean_size", "variation_of_size",
+        f"in_stock_{short}", "rate_year_ago", "all_items_now", "all_items_lately", "group_lately",
+        *_column_names(panel),
+    ]  # fmt: skip
+
+
+def _trees(loss: str, leaf: int) -> HistGradientBoostingRegressor:
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    settings: dict[str, Any] = {**_TREES, "min_samples_leaf": leaf, "early_stopping": False, "random_state": 0}
+    return HistGradientBoostingRegressor(loss=loss, **settings)
+
+
+def _training_rows(past: PastFeatures, window: int, origins: Ints, max_rows: int) -> tuple[Ints, Ints]:
+    """Items and columns of the rows learned from: begun, in stock all window; a spread-out sample if there are many."""
+    shown = _window_minimum(past.panel.exposure, past.origins[origins], window) >= _IN_STOCK
+    begun = past.first[:, None] < past.origins[origins][None, :]
+    item, column = np.nonzero(shown & begun)
+    if len(item) > max_rows:
+        kept = np.sort(np.random.default_rng(0).choice(len(item), max_rows, replace=False))
+        item, column = item[kept], column[kept]
+    return item.astype(np.int64), origins[column]
+
+
+def _window_sums(values: Floats, origins: Ints, window: int) -> Floats:
+    out = np.zeros((len(values), len(origins)))
+    for k, origin in enumerate(origins):
+        out[:, k] = values[:, origin : origin + window].sum(axis=1)
+    return out
+
+
+def _window_minimum(values: Floats, origins: Ints, window: int) -> Floats:
+    return np.stack([values[:, o : o + window].min(axis=1) for o in origins], axis=1)
+
+
+def _with_mean(features: Floats, ratio: Floats) -> Floats:
+    return np.column_stack([features, np.log(np.maximum(ratio, 1e-9))])
+
+
+def _features(past: PastFeatures, item: Ints, column: Ints, window: int) -> tuple[Floats, Floats]:
+    """Feature rows (n, n_features) and anchors (n,) of items at origins (columns of `past.origins`)."""
+    freq = past.panel.freq[0]
+    back = np.asarray(LOOK_BACK[freq], dtype=np.int64)
+    own, anchor = _own_features(
+        past.panel.demand, past.panel.exposure, past.factors, past.row, past.first, past.origins, past.levels,
+        past.variance, past.n_used, item, column, back, window, YEAR[freq], past.floor,
+    )  # fmt: skip
+    shared = _momentum(past)[past.group[item], column]
+    features = np.column_stack([own, shared, past.columns[item]])
+    return np.clip(features, -_LIMIT, _LIMIT), anchor
+
+
+def _momentum(past: PastFeatures) -> Floats:
+    """Demand of all items, now and lately, and of the group lately, over its slow level; (n_groups, n_origins, 3)."""
+    n_groups = int(past.group.max()) + 1 if len(past.group) else 1
+    out = np.ones((n_groups, len(past.origins), 3))
+    usable = np.clip(past.panel.exposure, 0.0, 1.0)
+    now, lately = MOMENTUM[past.panel.freq[0]]
+    for k, origin in enumerate(past.origins):
+        for place, periods in ((0, now), (1, lately)):
+            part = slice(max(origin - periods, 0), origin)
+            share = usable[:, part]
+            sold = (past.panel.demand[:, part] * (share > 0)).sum(axis=1)
+            due = (share * past.factors[past.row, part]).sum(axis=1) * past.levels[0][:, k]
+            due[past.first >= origin] = 0.0
+            if due.sum() > 0:
+                out[:, k, place] = sold.sum() / due.sum()
+            if place == 1:
+                sums = np.bincount(past.group, due, n_groups)
+                units = np.bincount(past.group, sold, n_groups)
+                out[:, k, 2] = np.where(sums > 0, units / np.maximum(sums, 1e-12), out[:, k, 1])
+    return out
+
+
+def _column_names(panel: DemandPanel) -> list[str]:
+    return ["group", *(["log_price"] if "price" in panel.items else [])]
+
+
+def _item_columns(panel: DemandPanel, group: Ints) -> Floats:
+    columns = [group.astype(np.float64)]
+    if "price" in panel.items:
+        price = pd.to_numeric(panel.items["price"], errors="coerce").to_numpy(dtype=np.float64)
+        columns.append(np.log(np.maximum(np.nan_to_num(price, nan=1.0), 0.01)))
+    return np.stack(columns, axis=1)
+
+
+@nb.njit(cache=True, nogil=True)
+def _own_features(  # type: ignore[no-untyped-def]
+    demand, exposure, factors, row, first, origins, levels, variance, n_used, item, column, back, window, year, floor
+):
+    n = item.size
+    n_back = back.size
+    out = np.empty((n, 21 + n_back))
+    anchors = np.empty(n)
+    rates, nonzero, deviation = np.empty(n_back), np.empty(n_back), np.empty(n_back)
+    for j in range(n):
+        i, k = item[j], column[j]
+        t = origins[k]
+        f = factors[row[i]]
+        ahead = 0.0
+        for s in range(t, t + window):
+            ahead += f[s]
+        slow, middle, fast = levels[0, i, k], levels[1, i, k], levels[2, i, k]
+        level = 0.25 * slow + 0.5 * middle + 0.25 * fast + floor
+        anchors[j] = level * ahead
+        units, squares, exposed, shown, with_demand = 0.0, 0.0, 0.0, 0.0, 0.0
+        last, last_units, in_stock = -1, 0.0, 0.0
+        place = 0
+        # Backwards from the origin: each look-back window closes where it ends.
+        for s in range(t - 1, first[i] - 1, -1):
+            age = t - s
+            while place < n_back and back[place] < age:
+                rates[place], nonzero[place], deviation[place] = _window_state(
+                    units, squares, exposed, shown, with_demand
+                )
+                if place == 3:
+                    in_stock = shown / back[3]
+                place += 1
+            share = exposure[i, s]
+            if share > 0.0:
+                y = demand[i, s]
+                units += y
+                squares += y * y
+                exposed += share * f[s]
+                shown += share
+                if y > 0.0:
+                    with_demand += 1.0
+                    if last < 0:
+                        last, last_units = age, y
+        ever = _window_state(units, squares, exposed, shown, with_demand)
+        if place <= 3:
+            in_stock = min(shown / max(min(back[3], t), 1), 1.0)
+        while place < n_back:
+            rates[place], nonzero[place], deviation[place] = ever
+            place += 1
+        ago_units, ago_exposed = 0.0, 0.0
+        if t >= year:
+            for s in range(max(t - year, first[i]), min(t - year + window, t)):
+                if exposure[i, s] > 0.0:
+                    ago_units += demand[i, s]
+                    ago_exposed += exposure[i, s] * f[s]
+        size = units / with_demand if with_demand > 0 else 0.0
+        spread = max(squares / with_demand - size * size, 0.0) if with_demand > 0 else 0.0
+        row_out = out[j]
+        row_out[0] = np.log(level / floor)
+        row_out[1] = np.log(max(ahead, 1e-9) / window)
+        row_out[2], row_out[3], row_out[4] = slow / level, middle / level, fast / level
+        row_out[5] = np.sqrt(max(variance[i, k], 0.0)) / level
+        row_out[6] = min(n_used[i, k], 2.0 * year)
+        row_out[7] = min(last if last > 0 else t, year * 2)
+        row_out[8] = last_units / level * np.exp(-(last if last > 0 else 0) / 12.0)
+        c = 9
+        for b in range(n_back):
+            row_out[c] = rates[b] / level
+            c += 1
+        row_out[c] = ever[0] / level
+        row_out[c + 1], row_out[c + 2], row_out[c + 3] = nonzero[3], nonzero[4], nonzero[6]
+        row_out[c + 4] = ever[1]
+        row_out[c + 5], row_out[c + 6] = deviation[4] / level, deviation[6] / level
+        row_out[c + 7] = ever[2] / level
+        row_out[c + 8] = size / (20.0 * floor)
+        row_out[c + 9] = np.sqrt(spread) / size if size > 0 else 0.0
+        row_out[c + 10] = in_stock
+        row_out[c + 11] = ago_units / ago_exposed / level if ago_exposed > 0.02 else 1.0
+    return out, anchors
+
+
+@nb.njit(cache=True, inline="always")
+def _window_state(units, squares, exposed, shown, with_demand):  # type: ignore[no-untyped-def]
+    """Rate per unit of exposure, share of shown periods with demand, standard deviation of a period."""
+    if shown <= 1e-9:
+        return 0.0, 0.0, 0.0
+    mean = units / shown
+    rate = units / exposed if exposed > 1e-9 else 0.0
+    return rate, min(with_demand / shown, 1.0), np.sqrt(max(squares / shown - mean * mean, 0.0))

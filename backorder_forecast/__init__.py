@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from backorder_forecast.backtest import backtest
     from backorder_forecast.baselines import baseline
     from backorder_forecast.compare import compare_plans
-    from backorder_forecast.demand import forecast_demand
     from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables, NotEnoughHistory
+    from backorder_forecast.forecasters import forecast_demand
     from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
     from backorder_forecast.panel import demand_panel
     from backorder_forecast.paths import SamplePaths
@@ -76,7 +76,7 @@ _HOME = {
     "compare_plans": "compare",
     "demand_panel": "panel",
     "fit_lead_times": "leadtimes",
-    "forecast_demand": "demand",
+    "forecast_demand": "forecasters",
     "make_plan": "pipeline",
     "read_tables": "tables",
     "recommend_orders": "reorders",

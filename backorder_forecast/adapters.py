@@ -23,7 +23,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from numbers import Integral
-from typing import Any
+from typing import Any, NoReturn
 
 import numba as nb
 import numpy as np
@@ -35,12 +35,12 @@ from backorder_forecast import streams
 from backorder_forecast.baselines import baseline
 from backorder_forecast.clock import WEEKDAYS
 from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.level_laws import fractional
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.paths import SamplePaths, check_levels
 from backorder_forecast.point_laws import (
     PointLaw,
     error_dispersion,
-    fractional,
     horizon_clock,
     law_model,
     on_sale_share,
@@ -88,6 +88,11 @@ class AdaptedModel:
         self.from_first_sale = from_first_sale
         self.fallbacks = pd.DataFrame({"sku": [], "location": [], "reason": []}, dtype="str")
         self._ask = ask
+
+    @property
+    def name(self) -> str:
+        """What a plan calls the model: its class."""
+        return type(self.model).__name__
 
     def __repr__(self) -> str:
         return f"AdaptedModel({self.model!r}, {len(self.fallbacks)} fallbacks)"
@@ -220,7 +225,7 @@ def adapt(
     >>> forecaster.forecast(panel, 2).mean()["mean"].round(0).tolist(), len(forecaster.fallbacks)
     ([10.0, 10.0], 0)
     """
-    ask = _interface(model)
+    ask = _interface(model) or _refuse(model)
     checked = sorted(set(check_levels(levels)))
     if len(checked) < 2:
         raise InvalidSettings(f"levels are at least two different quantile levels; got {list(levels)}")
@@ -241,13 +246,22 @@ def adapt(
     )
 
 
-def _interface(model: Any) -> Ask:
+def needs_adapting(model: Any) -> bool:
+    """Whether an object is a model that `adapt` makes a forecaster."""
+    return _interface(model) is not None
+
+
+def _interface(model: Any) -> Ask | None:
     """How to ask a model, from what it can do."""
     if not isinstance(model, type):
         if {"y", "h"} <= _arguments(model, "forecast"):
             return _ask_statsforecast
         if {"y", "fh"} <= _arguments(model, "fit") and "fh" in _arguments(model, "predict"):
             return _ask_sktime
+    return None
+
+
+def _refuse(model: Any) -> NoReturn:
     found = f"the class {model.__name__} itself" if isinstance(model, type) else f"a {type(model).__name__}"
     if {"panel", "horizon"} <= _arguments(model, "forecast"):
         raise InvalidSettings(

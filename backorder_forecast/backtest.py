@@ -21,17 +21,20 @@ from backorder_forecast.clock import DAYS_PER_PERIOD
 from backorder_forecast.distributions import nb_quantile
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.errors import NotEnoughHistory
-from backorder_forecast.fitting import fit_world, read_history
+from backorder_forecast.fitting import Fitted, fit_world, read_history
+from backorder_forecast.forecasters import model_name
 from backorder_forecast.frames import empty_frame
+from backorder_forecast.given_demand import fit_given
 from backorder_forecast.lines import open_lines
 from backorder_forecast.panel import DemandPanel
-from backorder_forecast.paths import path_quantiles
+from backorder_forecast.paths import SamplePaths, path_quantiles
 from backorder_forecast.pipeline import check_inputs
 from backorder_forecast.scores import average_precision, brier, pinball
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, simulate
 
 if TYPE_CHECKING:
+    from backorder_forecast.baselines import Forecaster
     from backorder_forecast.tables import Tables
 
 LEVELS = (0.1, 0.5, 0.75, 0.9, 0.95)
@@ -57,12 +60,15 @@ class Backtest:
         stock at the origin.
     promises
         origin, order_id, sku, location, promise_date, p_at_promise, filled_date, kept (empty where not yet known).
+    rivals
+        What the rival demand models said: origin, rival, sku, location, mean, one column per quantile level.
     """
 
     scores: pd.DataFrame
     forecasts: pd.DataFrame
     flags: pd.DataFrame
     promises: pd.DataFrame
+    rivals: pd.DataFrame
 
     def summary(self) -> pd.DataFrame:
         """Mean over the origins, weighted by the rows scored: stage, score, value, rival, rival_value, n."""
@@ -85,6 +91,8 @@ def backtest(
     origins: int | Sequence[str | pd.Timestamp] = 4,
     settings: Settings | None = None,
     window_days: int = 28,
+    demand_model: Forecaster | str | None = None,
+    rivals: Sequence[Forecaster | str] = (),
     progress: Callable[[str, float], None] | None = None,
 ) -> Backtest:
     """Replay past origins of the user's own tables.
@@ -99,6 +107,10 @@ def backtest(
         As in `make_plan`.
     window_days
         Days after each origin on which forecasts, flags and promises are scored.
+    demand_model
+        As in `make_plan`.
+    rivals
+        Further demand models, named or given, whose forecasts stand beside that of the plan and the moving average.
     progress
         Called with the origin and the share done.
 
@@ -111,16 +123,16 @@ def backtest(
     NotEnoughHistory
         If no origin leaves at least twice the window of history before it.
     """
-    check_inputs(tables, settings)
+    check_inputs(tables, settings, models=[demand_model, *rivals])
     settings = (settings or Settings()).replace(horizon_days=window_days)
     days = _origins(tables, origins, window_days)
-    parts: list[tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]] = []
+    parts: list[tuple[pd.DataFrame, ...]] = []
     for number, day in enumerate(days):
-        parts.append(_replay(tables, day, settings, window_days))
+        parts.append(_replay(tables, day, settings, window_days, demand_model, rivals))
         if progress is not None:
             progress(f"{day:%Y-%m-%d}", (number + 1) / len(days))
-    forecasts, flags, promises = (pd.concat([p[k] for p in parts], ignore_index=True) for k in range(3))
-    return Backtest(_scores(forecasts, flags, promises), forecasts, flags, promises)
+    frames = [pd.concat([part[k] for part in parts], ignore_index=True) for k in range(4)]
+    return Backtest(_scores(*frames), *frames)
 
 
 def _origins(tables: Tables, origins: int | Sequence[str | pd.Timestamp], window_days: int) -> list[pd.Timestamp]:
@@ -140,10 +152,11 @@ def _origins(tables: Tables, origins: int | Sequence[str | pd.Timestamp], window
 
 
 def _replay(
-    tables: Tables, origin: pd.Timestamp, settings: Settings, window_days: int
-) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    tables: Tables, origin: pd.Timestamp, settings: Settings, window_days: int,
+    demand_model: Forecaster | str | None, rivals: Sequence[Forecaster | str],
+) -> tuple[pd.DataFrame, ...]:  # fmt: skip
     known = tables.as_known(origin)
-    fitted = fit_world(known, settings, lap=_nobody)
+    fitted = fit_world(known, settings, demand_model=demand_model, lap=_nobody)
     bounds = bucket_bounds(len(fitted.world.facts), fitted.world.bucket_items)
     run = partial(simulate, fitted.world, stock_known=bool(fitted.world.facts["stock_known"].any()))
     frames = assemble(fitted, map_buckets(run, bounds, workers=settings.workers))
@@ -152,7 +165,8 @@ def _replay(
     forecasts = _forecasts(fitted.world, happened, ahead, origin)
     flags = _flags(frames.get("stockouts", empty_frame("stockouts")), happened, ahead, origin)
     lines = frames.get("fill_dates", empty_frame("fill_dates"))
-    return forecasts, flags, _promises(lines, fitted.world.facts, tables, origin)
+    promises = _promises(lines, fitted.world.facts, tables, origin)
+    return forecasts, flags, promises, _rivals(fitted, rivals, happened, ahead, origin)
 
 
 def _nobody(stage: str) -> None:
@@ -160,14 +174,9 @@ def _nobody(stage: str) -> None:
 
 
 def _forecasts(world: World, happened: DemandPanel, ahead: NDArray[np.bool_], origin: pd.Timestamp) -> pd.DataFrame:
-    """Forecast and actual units over the window; periods that were cut at the origin belong to neither."""
-    paths, length = world.demand, int(ahead.sum())
-    skip = int(paths.dates.searchsorted(happened.periods[ahead][0])) if length else 0
-    parts = []
-    for start, stop in paths.buckets():
-        total = paths.draw(start, stop)[:, :, skip : skip + length].sum(axis=2, keepdims=True)
-        parts.append(np.concatenate([path_quantiles(total, LEVELS)[:, 0], total.mean(axis=1)], axis=1))
-    frame = pd.concat([paths.items, pd.DataFrame(np.concatenate(parts), columns=[*LEVELS, "mean"])], axis=1)
+    """Forecast and actual units over the window."""
+    length = int(ahead.sum())
+    frame = _sums(world.demand, happened.periods[ahead])
     past = np.asarray(happened.periods <= origin)
     recent = happened.demand[:, past][:, -max(round(RIVAL_DAYS / DAYS_PER_PERIOD[happened.freq]), 1) :]
     actual = happened.items[["sku", "location"]].astype("str").assign(
@@ -178,6 +187,34 @@ def _forecasts(world: World, happened: DemandPanel, ahead: NDArray[np.bool_], or
     frame = frame.merge(actual, on=["sku", "location"])
     frame.insert(0, "origin", origin)
     return frame
+
+
+def _rivals(
+    fitted: Fitted, rivals: Sequence[Forecaster | str], happened: DemandPanel, ahead: NDArray[np.bool_],
+    origin: pd.Timestamp,
+) -> pd.DataFrame:  # fmt: skip
+    """What each rival would have said of the same window, as a plan would take it."""
+    clock, settings = fitted.world.clock, fitted.world.settings
+    names = [model_name(rival) for rival in rivals]
+    parts = []
+    for k, rival in enumerate(rivals):
+        demand = fit_given(fitted.history.panel, rival, clock, settings)
+        frame = _sums(demand.paths(clock, n_paths=settings.n_paths, seed=settings.seed), happened.periods[ahead])
+        frame.insert(0, "origin", origin)
+        before = names[:k].count(names[k])
+        frame.insert(1, "rival", f"{names[k]} {before + 1}" if before else names[k])
+        parts.append(frame)
+    return pd.concat(parts) if parts else pd.DataFrame(columns=["origin", "rival", "sku", "location", *LEVELS, "mean"])
+
+
+def _sums(paths: SamplePaths, window: pd.DatetimeIndex) -> pd.DataFrame:
+    """Quantiles and mean of units over the window; periods that were cut at the origin are not in it."""
+    skip = int(paths.dates.searchsorted(window[0])) if len(window) else 0
+    parts = []
+    for start, stop in paths.buckets():
+        total = paths.draw(start, stop)[:, :, skip : skip + len(window)].sum(axis=2, keepdims=True)
+        parts.append(np.concatenate([path_quantiles(total, LEVELS)[:, 0], total.mean(axis=1)], axis=1))
+    return pd.concat([paths.items, pd.DataFrame(np.concatenate(parts), columns=[*LEVELS, "mean"])], axis=1)
 
 
 def _flags(
@@ -211,7 +248,14 @@ def _promises(fill_dates: pd.DataFrame, items: pd.DataFrame, tables: Tables, ori
     return frame.drop(columns="outcome")
 
 
-def _scores(forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame) -> pd.DataFrame:
+def _losses(actual: NDArray[np.float64], told: pd.DataFrame) -> tuple[float, float]:
+    """Mean pinball loss over the levels, and the summed absolute error of the mean as a share of demand."""
+    loss = np.mean([pinball(actual, told[q].to_numpy(), q).mean() for q in LEVELS])
+    error = np.abs(told["mean"].to_numpy() - actual).sum() / max(float(actual.sum()), 1e-9)
+    return float(loss), float(error)
+
+
+def _scores(forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame, rivals: pd.DataFrame) -> pd.DataFrame:
     columns = ["origin", "stage", "score", "value", "rival", "rival_value", "n"]
     rows: list[tuple[object, ...]] = []
 
@@ -220,15 +264,17 @@ def _scores(forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame
 
     for origin, part in forecasts[forecasts["in_stock"]].groupby("origin"):
         actual, average = part["actual"].to_numpy(), part["average"].to_numpy()
-        ours = np.mean([pinball(actual, part[q].to_numpy(), q).mean() for q in LEVELS])
+        loss, error = _losses(actual, part)
         # The moving average with a Poisson spread is what a spreadsheet with safety stock amounts to.
-        rival = np.mean([pinball(actual, nb_quantile(q, average, average), q).mean() for q in LEVELS])
-        add(origin, "forecast", "pinball", float(ours), "moving average, Poisson", float(rival), len(part))
-        total = max(float(actual.sum()), 1e-9)
-        add(
-            origin, "forecast", "wape", float(np.abs(part["mean"] - actual).sum()) / total, "moving average",
-            float(np.abs(average - actual).sum()) / total, len(part),
-        )  # fmt: skip
+        poisson = pd.DataFrame({q: nb_quantile(q, average, average) for q in LEVELS} | {"mean": average})
+        others = {"moving average, Poisson": poisson} | {
+            str(name): part[["sku", "location"]].merge(told, on=["sku", "location"], how="left")
+            for name, told in rivals[rivals["origin"] == origin].groupby("rival", sort=False)
+        }
+        for name, told in others.items():
+            rival_loss, rival_error = _losses(actual, told)
+            add(origin, "forecast", "pinball", loss, name, rival_loss, len(part))
+            add(origin, "forecast", "wape", error, name.removesuffix(", Poisson"), rival_error, len(part))
         inside = (part[0.1] <= actual) & (actual <= part[0.9])
         add(origin, "forecast", "share_in_80_interval", float(inside.mean()), "nominal", 0.8, len(part))
     for origin, part in flags.groupby("origin"):

@@ -25,12 +25,12 @@ from backorder_forecast import streams
 from backorder_forecast.clock import Clock
 from backorder_forecast.errors import InvalidSettings, unknown_option
 from backorder_forecast.intermittent import adida, croston, imapa, tsb
+from backorder_forecast.level_laws import fractional
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.paths import SamplePaths
 from backorder_forecast.point_laws import (
     PointLaw,
     error_dispersion,
-    fractional,
     horizon_clock,
     law_model,
     on_sale_share,

@@ -20,17 +20,17 @@ from numpy.typing import NDArray
 from backorder_forecast.global_model import MIN_HISTORY, learn, past_features, predict
 from backorder_forecast.level_laws import LevelLaw, no_demand_chance, sum_moments
 from backorder_forecast.nbses import LevelStates
-from backorder_forecast.panel import DemandPanel
+from backorder_forecast.panel import DemandPanel, shown_share
 from backorder_forecast.settings import Settings
 from backorder_forecast.smooth_items import choose_items, local_sums
 from backorder_forecast.trials import (
     CLASSES,
+    LEAST_SHOWN,
     MIN_SUMS,
     NEW,
     Trial,
     best_of,
     class_losses,
-    initial_periods,
     loss_rows,
     make_trial,
     pick,
@@ -51,11 +51,14 @@ OWN_WEIGHTS = (0.0, 0.25, 0.5)
 SPREADS = (0.7, 0.85, 1.0, 1.2, 1.45, 1.75)
 QUIET = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 CARRY = (0.0, 0.5, 1.0)
+DRIFT = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""How much of the last window's pooled error is expected again: demand of a whole class that rises or falls."""
 USUAL_ALPHA = {"D": 0.03, "W": 0.1, "M": 0.1}
 _MIN_TRAINING_ORIGINS = 6
 _TRAINING_SHARE = 0.6
 _OWN_ORIGINS = 3
 _SPREAD_GAIN = 0.005
+_DRIFT_UNITS = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +71,8 @@ class Choice:
         Smoothing constant.
     weight, own_weight
         Weight of the global model, and of an item's own model in what remains, 0 to 1.
+    drift
+        Factor on the mean: a share of what the class sold in the last window over its forecast.
     spread
         Factor on the variance beyond Poisson.
     quiet
@@ -85,6 +90,7 @@ class Choice:
     alpha: Floats
     weight: Floats
     own_weight: Floats
+    drift: Floats
     spread: Floats
     quiet: Floats
     carry: float
@@ -104,7 +110,7 @@ def choose(panel: DemandPanel, events: pd.DataFrame | None, settings: Settings, 
     trial = make_trial(panel, column, events, settings, window)
     if trial is None:
         counts = np.zeros(len(CLASSES), dtype=np.int64)
-        return Choice(alpha, nothing, nothing, one, nothing, 0.5, column, counts, loss_rows(rows))
+        return Choice(alpha, nothing, nothing, one, one, nothing, 0.5, column, counts, loss_rows(rows))
     if (trial.calendar.season.yearly != 1.0).any():
         column, trial = _season(trial, panel, columns, events, settings, rows)
     alpha, states = _alpha(trial, alpha, settings, rows)
@@ -115,11 +121,12 @@ def choose(panel: DemandPanel, events: pd.DataFrame | None, settings: Settings, 
     known = trial.scored & (simple > 0)
     weight, mean, variance = _weight(trial, simple, variance, code, known, settings, rows)
     own_weight, mean = _own_weight(trial, mean, variance, code, known, settings, rows)
+    drift, mean, variance = _drift(trial, mean, variance, code, known, rows)
     spread, variance = _spread(trial, mean, variance, code, known, rows)
     quiet = _quiet(trial, mean, variance, code, known, rows)
     carry = _carry(trial, [law for law, *_ in laws], simple, mean, rows)
     n_sums = np.bincount(code[known], minlength=len(CLASSES))
-    return Choice(alpha, weight, own_weight, spread, quiet, carry, column, n_sums, loss_rows(rows))
+    return Choice(alpha, weight, own_weight, drift, spread, quiet, carry, column, n_sums, loss_rows(rows))
 
 
 def blended(weight: Floats | float, simple: Floats, other: Floats) -> Floats:
@@ -226,14 +233,14 @@ def _by_trees(trial: Trial, settings: Settings) -> tuple[Floats, Floats]:
     origins = sorted({*earlier, *tried})
     past = past_features(
         trial.panel, trial.factors, trial.calendar.row, trial.first, trial.calendar.season.item_group, origins,
-        min_in_stock=settings.min_in_stock, init_periods=initial_periods(trial.panel, settings),
+        min_in_stock=settings.min_in_stock, init_periods=settings.init_periods,
     )  # fmt: skip
-    learned = learn(past, trial.window, start, max_rows=settings.global_rows)
+    learned = learn(past, trial.window, start, max_rows=settings.global_rows // 3)
     if learned is None:
         return none, none
     mean, variance = none.copy(), none.copy()
     mean[:, k:], variance[:, k:] = predict(past, learned, trial.window, [origins.index(o) for o in tried])
-    return mean, variance
+    return mean * trial.shown, variance * trial.shown
 
 
 def _own_weight(
@@ -249,7 +256,7 @@ def _own_weight(
     sums = local_sums(
         trial.panel, trial.factors, trial.calendar.row, chosen, trial.origins[part].tolist(), trial.window
     )
-    own[chosen, part] = sums.mean
+    own[chosen, part] = sums.mean * trial.shown[chosen, part]
     use = known & ~np.isnan(own)
     if int(use.sum()) < MIN_SUMS:
         return nothing, mean
@@ -257,6 +264,37 @@ def _own_weight(
     count = np.bincount(code[use], minlength=len(CLASSES))
     weight = pick(losses, count, np.asarray(OWN_WEIGHTS), nothing, "weight of own models", rows)
     return weight, blended(weight[code], mean, own)
+
+
+def _drift(
+    trial: Trial, mean: Floats, variance: Floats, code: Ints, known: Bools, rows: list[pd.DataFrame]
+) -> tuple[Floats, Floats, Floats]:
+    """Each window corrected by the pooled error of the one before it, which has just been seen."""
+    n = len(trial.origins)
+    one = np.ones(len(CLASSES))
+    error = np.ones((n + 1, len(CLASSES)))
+    for k in range(n):
+        use = known[:, k]
+        sold = np.bincount(code[use, k], trial.actual[use, k], len(CLASSES))
+        due = np.bincount(code[use, k], mean[use, k], len(CLASSES))
+        error[k + 1] = (sold + _DRIFT_UNITS) / (due + _DRIFT_UNITS)
+    use = known.copy()
+    use[:, 0] = False
+    if int(use.sum()) < MIN_SUMS:
+        return one, mean, variance
+    before = np.stack([error[k][code[:, k]] for k in range(n)], axis=1)
+    losses = np.stack([
+        class_losses(trial, *_times(trial, mean, variance, before**share), code, use) for share in DRIFT
+    ])  # fmt: skip
+    count = np.bincount(code[use], minlength=len(CLASSES))
+    share = pick(losses, count, np.asarray(DRIFT), np.zeros(len(CLASSES)), "drift", rows)
+    return (error[n] ** share, *_times(trial, mean, variance, before ** share[code]))
+
+
+def _times(trial: Trial, mean: Floats, variance: Floats, factor: Floats) -> tuple[Floats, Floats]:
+    """Mean and variance of sums with the level multiplied."""
+    poisson = np.where(trial.counted[:, None], mean, 0.0)
+    return mean * factor, poisson * factor + np.maximum(variance - poisson, 0.0) * factor**2
 
 
 def _spread(
@@ -273,7 +311,7 @@ def _spread(
 
 def _quiet(trial: Trial, mean: Floats, variance: Floats, code: Ints, known: Bools, rows: list[pd.DataFrame]) -> Floats:
     """By the log loss of no demand at all in the window."""
-    use = known & trial.counted[:, None]
+    use = known & trial.counted[:, None] & (trial.shown >= 0.999)
     safe = np.where(mean > 0, mean, 1.0) / trial.window
     excess = np.maximum(variance - mean, 0.0) / trial.window
     none = trial.actual == 0
@@ -296,15 +334,16 @@ def _carry(trial: Trial, laws: list[LevelLaw], simple: Floats, mean: Floats, row
     changed = False
     for j, k in enumerate(later):
         part = slice(int(trial.origins[k]) + window, int(trial.origins[k]) + 2 * window)
-        shown = (trial.panel.exposure[:, part] >= 0.999).all(axis=1)
+        share = shown_share(trial.panel.exposure[:, part])
         factors = trial.factors[trial.calendar.row, part]
-        use = shown & (simple[:, k] > 0) & (trial.first < trial.origins[k])
+        use = (share.mean(axis=1) >= LEAST_SHOWN) & (simple[:, k] > 0) & (trial.first < trial.origins[k])
         ratio = np.where(use, mean[:, k] / np.where(use, simple[:, k], 1.0), 1.0)
         changed |= bool((np.abs(ratio[use] - 1.0) > 1e-9).any())
-        actual = trial.panel.demand[:, part].sum(axis=1)
+        actual = (trial.panel.demand[:, part] * (share > 0)).sum(axis=1)
+        first, square = (factors * share).sum(axis=1), (factors**2 * share).sum(axis=1)
         for c, power in enumerate(CARRY):
             law = laws[k].scaled(ratio**power, np.ones(len(ratio)), trial.counted)
-            m, v = sum_moments(law, trial.counted, factors.sum(axis=1), (factors**2).sum(axis=1))
+            m, v = sum_moments(law, trial.counted, first, square)
             losses[c, j] = window_loss(trial, k, m, v, use, actual=actual).sum()
     if not changed or not losses.any():
         return CARRY[default]

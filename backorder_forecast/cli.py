@@ -68,6 +68,9 @@ HorizonDays = Annotated[int | None, typer.Option(help="Days ahead.")]
 ServiceLevel = Annotated[float | None, typer.Option(help="Probability of no unmet demand per order cycle, 0 to 1.")]
 Freq = Annotated[str | None, typer.Option(help="Demand period: auto, D, W-MON ... W-SUN, MS.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of the sample paths.")]
+DemandModel = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Baseline to forecast demand with: croston, sba, ses, ...")
+]
 Out = Annotated[Path, typer.Option(help="Folder for the results.")]
 Fail = Annotated[FailOn | None, typer.Option(help="Exit with 1 if an item has this flag or a more urgent one.")]
 
@@ -93,7 +96,7 @@ def _about(
 def report(
     source: Source, out: Out = Path("report"), as_of: AsOf = None, horizon_days: HorizonDays = None,
     service_level: ServiceLevel = None, freq: Freq = None, seed: Seed = None, settings: SettingsFile = None,
-    columns: ColumnsFile = None, date_format: DateFormat = None, fail_on: Fail = None,
+    columns: ColumnsFile = None, date_format: DateFormat = None, demand_model: DemandModel = None, fail_on: Fail = None,
     html: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     excel: Annotated[bool, typer.Option(help="Write report.xlsx.")] = True,
     pictures: Annotated[int, typer.Option(help="Pictures of urgent items in the HTML page.")] = 12,
@@ -107,7 +110,7 @@ def report(
     with _problems_told(as_json):
         chosen = _settings(settings, options)
         tables = _read(source, as_of, columns, date_format)
-        _report(tables, chosen, out, fail_on, html, excel, pictures, as_json, quiet)
+        _report(tables, chosen, out, fail_on, html, excel, pictures, as_json, quiet, demand_model)
 
 
 @app.command()
@@ -144,6 +147,10 @@ def backtest(
     origins: Annotated[int, typer.Option(min=1, help="How many past origins to replay.")] = 4,
     as_of: AsOf = None, horizon_days: HorizonDays = None, service_level: ServiceLevel = None, freq: Freq = None,
     seed: Seed = None, settings: SettingsFile = None, columns: ColumnsFile = None, date_format: DateFormat = None,
+    demand_model: DemandModel = None,
+    rival: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Baseline to score beside it; may be given again.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="CSV file for the scores.")] = None,
     as_json: AsJson = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
@@ -155,7 +162,10 @@ def backtest(
         chosen = _settings(settings, options)
         tables = _read(source, as_of, columns, date_format)
         with _progress(hidden=quiet or as_json) as progress:
-            done = replay(tables, origins=origins, settings=chosen, progress=progress)
+            done = replay(
+                tables, origins=origins, settings=chosen, demand_model=demand_model, rivals=rival or [],
+                progress=progress,
+            )  # fmt: skip
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             done.scores.to_csv(out, index=False, lineterminator="\n")
@@ -215,7 +225,7 @@ def main() -> None:
 
 def _report(
     tables: Tables, settings: Settings, out: Path, fail_on: FailOn | None, html: bool, excel: bool, pictures: int,
-    as_json: bool, quiet: bool,
+    as_json: bool, quiet: bool, demand_model: str | None = None,
 ) -> None:  # fmt: skip
     from backorder_forecast.mapping import mapping_text
     from backorder_forecast.pipeline import make_plan
@@ -224,7 +234,9 @@ def _report(
     if talks:
         typer.echo(mapping_text(tables) + "\n")
     with _progress(hidden=not talks) as progress:
-        plan = make_plan(tables, settings=settings, progress=lambda stage, share: progress(stage, 0.8 * share))
+        plan = make_plan(
+            tables, settings, demand_model=demand_model, progress=lambda stage, share: progress(stage, 0.8 * share)
+        )
         progress("writing tables", 0.8)
         files = [plan.to_folder(out)]
         if html:

@@ -1,15 +1,13 @@
-"""Demand as a distribution: a panel goes in, sample paths come out.
+"""Demand as a distribution: a panel goes in, one law per item comes out, from which paths are drawn.
 
 The simple model is NB-SES (`nbses.py`) on a calendar of pooled seasonal indices and event lifts (`calendars.py`). A
 global model of gradient-boosted trees (`global_model.py`) corrects mean and variance of the demand over the protection
 interval. Smoothing constant, seasonal groups, the weight of the global model and the spread are chosen per class of
-items by trials at past origins (`trials.py`). What comes out is one law per item (`demand_law.py`).
+items by trials at past origins (`trials.py`). The law is that of `demand_law.py`.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -18,64 +16,19 @@ from numpy.typing import NDArray
 
 from backorder_forecast.calendars import DemandCalendar, fit_calendar, with_periods_ahead
 from backorder_forecast.choices import Choice, blended, choose, own_rows, training_origins
-from backorder_forecast.clock import Clock
 from backorder_forecast.demand_law import DemandDraw, DemandModel
-from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.global_model import learn, past_features, predict
 from backorder_forecast.level_laws import LevelLaw, first_period, fractional, level_law, quiet_share, sum_moments
 from backorder_forecast.nbses import LevelStates, scan_levels
 from backorder_forecast.panel import RAN_OUT, DemandPanel
-from backorder_forecast.paths import SamplePaths
 from backorder_forecast.settings import Settings
 from backorder_forecast.smooth_items import local_sums
-from backorder_forecast.trials import CLASSES, NEW, class_codes, default_window, initial_periods, item_classes
+from backorder_forecast.trials import CLASSES, NEW, class_codes, default_window, item_classes
 
-__all__ = ["DemandDraw", "DemandModel", "earlier_level", "fit_demand", "forecast_demand"]
+__all__ = ["DemandDraw", "DemandModel", "earlier_level", "fit_demand", "history_confidence", "sale_dates"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
-
-
-def forecast_demand(
-    panel: DemandPanel, horizon: int = 8, seed: int = 0, *, settings: Settings | None = None
-) -> SamplePaths:
-    """Sample paths of demand over the `horizon` periods after a panel.
-
-    Parameters
-    ----------
-    panel
-        From `demand_panel`.
-    horizon
-        Periods ahead.
-    seed
-        Seed of the paths.
-    settings
-        Defaults of `Settings` where not given.
-
-    Returns
-    -------
-    SamplePaths
-        Demand (n_items, n_paths, horizon); `.quantiles([...])` and `.cumulative().quantiles([...])` give frames.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from backorder_forecast.panel import demand_panel
-    >>> weeks = pd.date_range("2023-01-02", periods=60, freq="W-MON")
-    >>> panel = demand_panel(pd.DataFrame({"sku": "A", "date": weeks, "quantity": [3, 5, 4, 4] * 15}), freq="W-MON")
-    >>> forecast_demand(panel, horizon=2).mean()["mean"].round(0).tolist()
-    [4.0, 4.0]
-    """
-    if isinstance(horizon, bool) or not isinstance(horizon, Integral) or horizon < 1:
-        raise InvalidSettings(f"horizon is a whole number of periods, at least one; got {horizon!r}")
-    horizon = int(horizon)
-    settings = settings or Settings(seed=seed)
-    last = panel.until(panel.n_periods).as_of
-    clock = Clock.ahead(last, panel.freq, 32 * horizon if panel.freq == "MS" else 7 * horizon)
-    keep = slice(0, horizon)
-    clock = replace(clock, starts=clock.starts[keep], ends=clock.ends[keep], fraction=clock.fraction[keep])
-    model = fit_demand(panel, settings, window=default_window(panel.freq, horizon))
-    return model.paths(clock, n_paths=settings.n_paths, seed=seed, bucket_size=settings.bucket_size)
 
 
 def fit_demand(
@@ -108,13 +61,13 @@ def fit_demand(
     counted = ~fractional(panel)
     states = scan_levels(
         panel, factors, calendar.row, first, alpha=alpha, min_in_stock=settings.min_in_stock,
-        init_periods=initial_periods(panel, settings), origins=[panel.n_periods],
+        init_periods=settings.init_periods, origins=[panel.n_periods],
     )  # fmt: skip
     law, thin = level_law(
         states, 0, alpha, calendar.season.item_group, counted=counted, shrink_n=settings.variance_shrink_n,
         init_periods=settings.init_periods,
     )  # fmt: skip
-    starts, ends = _on_sale(items)
+    starts, ends = sale_dates(items)
     # Never sold and no launch stated: nothing says that it ever will be.
     dead = (first >= panel.n_periods) & np.asarray(starts.isna())
     law = LevelLaw(*(np.where(dead, 0.0, values) for values in (law.level, law.level_variance, law.within)))
@@ -125,6 +78,10 @@ def fit_demand(
     own_weight, own = _by_own_models(panel, calendar, factors, mean, names, choice.own_weight[code], window, settings)
     target = blended(own_weight, blended(weight, mean, by_trees), own)
     spread = blended(weight, variance, variance_by_trees)
+    poisson = np.where(counted, target, 0.0)
+    drift = choice.drift[code]
+    spread = poisson * drift + np.maximum(spread - poisson, 0.0) * drift**2
+    target = target * drift
     law, near = _corrected(law, counted, ahead, target, spread, choice.spread[code], choice.carry)
     quiet = np.where(counted, quiet_share(law.level, np.maximum(law.within - law.level, 0.0), choice.quiet[code]), 0.0)
     zero = np.where(counted, np.nan, _zero_share(states))
@@ -156,7 +113,7 @@ def _by_trees(
     origins = [*training_origins(n, window, panel.freq, settings), n]
     past = past_features(
         panel, factors, calendar.row, first_period(panel), calendar.season.item_group, origins,
-        min_in_stock=settings.min_in_stock, init_periods=initial_periods(panel, settings),
+        min_in_stock=settings.min_in_stock, init_periods=settings.init_periods,
     )  # fmt: skip
     learned = learn(past, window, n, max_rows=settings.global_rows)
     if learned is None:
@@ -212,39 +169,38 @@ def earlier_level(panel: DemandPanel, model: DemandModel, settings: Settings, *,
     n = panel.n_periods
     states = scan_levels(
         panel, model.past_factors(panel.periods), np.arange(panel.n_items), first_period(panel), alpha=alpha,
-        min_in_stock=settings.min_in_stock, init_periods=initial_periods(panel, settings),
+        min_in_stock=settings.min_in_stock, init_periods=settings.init_periods,
         origins=[max(n - periods_ago, 0), n],
     )  # fmt: skip
     before, now = states.level[:, 0], states.level[:, 1]
     return np.where(now > 0, before / np.where(now > 0, now, 1.0) * model.level, before)
 
 
-def _on_sale(items: pd.DataFrame) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+def sale_dates(items: pd.DataFrame) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    """First and last day on which each item sells, columns `launched` and `discontinued`; NaT where open."""
     none = pd.Series(pd.NaT, index=items.index, dtype="datetime64[us]")
     launched = pd.to_datetime(items["launched"]) if "launched" in items else none
     ended = pd.to_datetime(items["discontinued"]) if "discontinued" in items else none
     return pd.DatetimeIndex(launched), pd.DatetimeIndex(ended)
 
 
-def _zero_share(states: LevelStates) -> Floats:
-    share = 1.0 - (states.n_nonzero[:, 0] + 0.5) / (states.n_used[:, 0] + 1.0)
-    return np.clip(share, 0.0, 0.999)
+def history_confidence(
+    panel: DemandPanel, states: LevelStates, *, ended: Bools, dead: Bools, thin: Bools, short: str
+) -> pd.DataFrame:
+    """How much an item's history says: n_periods, n_nonzero, censored_share, confidence, confidence_reason.
 
-
-def _about(
-    panel: DemandPanel, states: LevelStates, level: Floats, alpha: Floats, names: NDArray[np.str_], thin: Bools,
-    dead: Bools, ends: pd.DatetimeIndex, models: _Models,
-) -> pd.DataFrame:  # fmt: skip
+    `states` after the last period; items that have `ended`, never sold (`dead`), or have little history (`thin`, told
+    in the words of `short`).
+    """
     recent = panel.exposure[:, -26:]
     hidden = ((recent < 0.25) | (recent == RAN_OUT)).mean(axis=1)
     nonzero, used = states.n_nonzero[:, 0], states.n_used[:, 0]
-    ended = np.asarray(ends <= panel.as_of)
     reasons = np.select(
         [ended, dead, thin, nonzero < 4, hidden >= 0.5, (nonzero < 12) | (used < 26)],
         [
             "discontinued: no demand expected",
             "no demand in the history",
-            "short history: level borrowed from its group",
+            short,
             "fewer than 4 periods with demand",
             "out of stock in half of the last 26 periods or more",
             "fewer than 12 periods with demand or 26 periods of history",
@@ -256,11 +212,30 @@ def _about(
         ["high", "low", "medium"],
         "high",
     )
+    return pd.DataFrame(
+        {
+            "n_periods": used.astype(np.int64), "n_nonzero": nonzero.astype(np.int64), "censored_share": hidden,
+            "confidence": confidence, "confidence_reason": reasons,
+        },
+        index=panel.items.index,
+    )  # fmt: skip
+
+
+def _zero_share(states: LevelStates) -> Floats:
+    share = 1.0 - (states.n_nonzero[:, 0] + 0.5) / (states.n_used[:, 0] + 1.0)
+    return np.clip(share, 0.0, 0.999)
+
+
+def _about(
+    panel: DemandPanel, states: LevelStates, level: Floats, alpha: Floats, names: NDArray[np.str_], thin: Bools,
+    dead: Bools, ends: pd.DatetimeIndex, models: _Models,
+) -> pd.DataFrame:  # fmt: skip
+    ended = np.asarray(ends <= panel.as_of)
     plain = dead | thin
     weight, own = models.weight, np.where(plain, 0.0, models.own_weight)
     joined = np.where(own > 0, "NB-SES + own model", np.where(plain, "group prior", "NB-SES"))
     joined = np.where((weight > 0) & (weight < 1), np.char.add(joined, " + global trees"), joined)
-    joined = np.where((weight == 1) & (own == 0), "global trees", joined)
+    joined = np.where(weight == 1, np.where(own > 0, "own model + global trees", "global trees"), joined)
     frame = panel.items[["sku", "location"]].copy()
     frame["method"] = np.where(dead, "none", joined)
     frame["method_reason"] = np.where(dead, "no demand in the history", _reasons(models))
@@ -269,12 +244,10 @@ def _about(
     frame["demand_class"] = names
     frame["mean_per_period"] = level
     frame["alpha"] = np.where(plain, np.nan, alpha)
-    frame["n_periods"] = used.astype(np.int64)
-    frame["n_nonzero"] = nonzero.astype(np.int64)
-    frame["censored_share"] = hidden
-    frame["confidence"] = confidence
-    frame["confidence_reason"] = reasons
-    return frame
+    history = history_confidence(
+        panel, states, ended=ended, dead=dead, thin=thin, short="short history: level borrowed from its group"
+    )
+    return pd.concat([frame, history], axis=1)
 
 
 def _reasons(models: _Models) -> NDArray[np.str_]:

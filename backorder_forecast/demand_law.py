@@ -9,7 +9,7 @@ Quantiles, paths and sums all come from this one law.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -22,6 +22,7 @@ from backorder_forecast import streams
 from backorder_forecast.clock import Clock
 from backorder_forecast.distributions import gamma_table
 from backorder_forecast.events import CalendarEffects
+from backorder_forecast.level_laws import LevelLaw, sum_moments, sum_quantiles
 from backorder_forecast.paths import SamplePaths
 from backorder_forecast.seasonality import SeasonalIndex
 
@@ -111,6 +112,19 @@ class DemandModel:
         on_sale = np.broadcast_to(clock.fraction, factors.shape).copy()
         on_sale[bounded] = _share_on_sale(starts[bounded], ends[bounded], clock)
         return np.asarray(factors * on_sale)
+
+    def sum_quantiles(self, clock: Clock, levels: Sequence[float]) -> NDArray[np.float64]:
+        """Quantiles of the demand summed over all periods of a clock, without paths; shape (n_items, n_levels).
+
+        Negative binomial (gamma with zeros for other units) of exactly the mean and variance that paths have; where
+        quiet periods are set apart, the share of sums without demand is that of the law without them.
+        """
+        factors = self.factors(clock, slice(None))
+        counted = np.isnan(self.zero_share)
+        law = LevelLaw(self.level, self.level_variance, self.within_variance)
+        mean, variance = sum_moments(law, counted, factors.sum(axis=1), (factors**2).sum(axis=1))
+        none = np.nan_to_num(self.zero_share) ** np.maximum((factors > 0).sum(axis=1), 1)
+        return sum_quantiles(mean, variance, counted, none, np.asarray(levels, dtype=np.float64))
 
     def paths(self, clock: Clock, *, n_paths: int, seed: int, bucket_size: int = 128) -> SamplePaths:
         """Sample paths of demand over the periods of a clock."""

@@ -17,6 +17,8 @@ from backorder_forecast.clock import DAYS_PER_PERIOD, Clock, check_freq, infer_f
 from backorder_forecast.cutoffs import fit_cutoffs
 from backorder_forecast.demand import DemandModel, earlier_level, fit_demand
 from backorder_forecast.facts import StockHistory, item_facts, stock_history, with_start_level
+from backorder_forecast.forecasters import model_name
+from backorder_forecast.given_demand import GivenDemand, fit_given, given_earlier_level
 from backorder_forecast.hidden import visible_exposure, waiting_shares
 from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
 from backorder_forecast.lines import BackorderLines, open_lines
@@ -30,6 +32,7 @@ from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, protected_days
 
 if TYPE_CHECKING:
+    from backorder_forecast.baselines import Forecaster
     from backorder_forecast.scenario import Scenario
     from backorder_forecast.tables import Tables
 
@@ -113,9 +116,13 @@ def _with_first_sale(items: pd.DataFrame, demand: pd.DataFrame, as_of: pd.Timest
 
 
 def fit_world(
-    tables: Tables, settings: Settings, *, scenario: Scenario | None = None, lap: Callable[[str], None]
-) -> Fitted:
-    """Fit every stage; `lap` is called with the name of each as it ends, a scenario changes what was fitted."""
+    tables: Tables, settings: Settings, *, demand_model: Forecaster | str | None = None,
+    scenario: Scenario | None = None, lap: Callable[[str], None],
+) -> Fitted:  # fmt: skip
+    """Fit every stage; `lap` is called with the name of each as it ends, a scenario changes what was fitted.
+
+    A `demand_model` (see `forecast_demand`) stands in for the library's own.
+    """
     history = read_history(tables, settings)
     lap("panel")
     lead = fit_lead_times(tables.purchase_orders, as_of=tables.as_of, settings=settings, stated=_stated(tables))
@@ -131,13 +138,19 @@ def fit_world(
         orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier"]])
-    protected = protected_days(lead, rows, facts) + np.maximum(items_later, 0)
-    window = _window(history.panel, protected_days(lead, rows, facts))
-    model = fit_demand(history.panel, settings, window=window, events=tables.events)
+    usual = protected_days(lead, rows, facts)
+    protected = usual + np.maximum(items_later, 0)
+    clock = _clock(tables.as_of, history.panel.freq, protected, settings)
+    model: DemandModel
+    if demand_model is None:
+        window = _window(history.panel, usual)
+        model = fit_demand(history.panel, settings, window=window, events=tables.events)
+    else:
+        unchanged = _clock(tables.as_of, history.panel.freq, usual, settings)
+        model = fit_given(history.panel, demand_model, clock, settings, usual=unchanged.n_periods)
     if scenario is not None:
         model = model.scaled(scenario.demand_factors(facts))
     lap("demand_fit")
-    clock = _clock(tables.as_of, history.panel.freq, protected, settings)
     _add_means(facts, model, clock, settings)
     patience = fit_patience(lines.closed, lines.frame, facts, settings=settings)
     cutoffs = fit_cutoffs(facts, lines, patience, settings=settings)
@@ -149,7 +162,8 @@ def fit_world(
     world = World(facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, clock, settings)
     missing = _missing_notes(tables, facts, orders, lead, settings)
     effects = model.effects.notes if model.effects is not None else ()
-    notes = [*tables.notes, *_season_note(history.panel), *missing, *history.stock.notes, *effects]
+    demand = _season_note(history.panel) if demand_model is None else _given_note(tables, demand_model)
+    notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects]
     if scenario is not None:
         notes.insert(0, f"what-if: {scenario.describe()}")
     quality = data_quality(history, orders, lines)
@@ -212,7 +226,7 @@ def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], setti
 
 
 def _window(panel: DemandPanel, protected: NDArray[np.float64]) -> int:
-    """Periods that forecasts are chosen for: the middle item's lead time plus review, at most a fifth of the history."""
+    """Periods that forecasts are chosen for: the middle lead time plus review, at most a fifth of history."""
     days = DAYS_PER_PERIOD[panel.freq]
     middle = float(np.median(protected)) if len(protected) else 28.0
     return int(np.clip(round(middle / days), 1, max(panel.n_periods // 5, 1)))
@@ -234,7 +248,10 @@ def _earlier_ratio(
     back = round(float(np.median(protected)) / DAYS_PER_PERIOD[panel.freq]) if len(protected) else 0
     if back < 1 or panel.n_periods - back < settings.init_periods:
         return np.ones(panel.n_items)
-    earlier = earlier_level(panel, model, settings, periods_ago=back)
+    if isinstance(model, GivenDemand):
+        earlier = given_earlier_level(panel, model, settings, periods_ago=back)
+    else:
+        earlier = earlier_level(panel, model, settings, periods_ago=back)
     known = (earlier > 0) & (model.level > 0)
     return np.where(known, earlier / np.where(known, model.level, 1.0), 1.0)
 
@@ -244,6 +261,11 @@ def _season_note(panel: DemandPanel) -> tuple[str, ...]:
     if years >= 1.98:
         return ()
     return (f"{years:.1f} years of sales: a yearly season needs two, none is assumed",)
+
+
+def _given_note(tables: Tables, model: Forecaster | str) -> tuple[str, ...]:
+    events = "; it does not know the table events" if tables.has("events") else ""
+    return (f"demand is forecast by {model_name(model)} instead of the library's own model{events}",)
 
 
 def _missing_notes(

@@ -7,7 +7,8 @@ the mean was not learned from (gamma deviance). Mean and variance feed the same 
 paths and sums stay one law. On public data this beats trees for every quantile, at a fraction of their cost
 (benchmarks/README.md).
 
-Rows come from origins whose window lies before the forecast's origin and was in stock throughout.
+Rows come from origins whose window lies before the forecast's origin. Of a window touched by a stockout the part in
+stock counts, against the same part of the anchor: windows without any stockout are those of low demand.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.nbses import scan_levels
-from backorder_forecast.panel import DemandPanel
+from backorder_forecast.panel import RAN_OUT, RAN_OUT_SHARE, DemandPanel, shown_share
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -39,9 +40,10 @@ MOMENTUM = {"D": (7, 28), "W": (1, 4), "M": (1, 4)}
 """Periods over which the demand of all items is held against their slow levels."""
 MIN_HISTORY = {"D": 28, "W": 6, "M": 4}
 """Periods before the first origin that is learned from."""
-_IN_STOCK = 0.999
+_LEAST_SHOWN = 0.25
 _LIMIT = 50.0
-_TREES = {"max_iter": 120, "learning_rate": 0.06, "max_leaf_nodes": 6, "l2_regularization": 5.0, "max_bins": 64}
+_BINS = 64
+_TREES = {"max_iter": 120, "learning_rate": 0.06, "max_leaf_nodes": 6, "l2_regularization": 5.0, "max_bins": _BINS}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +52,8 @@ class PastFeatures:
 
     `origins` are increasing numbers of periods; `levels` (3, n_items, n_origins) at the constants `ALPHAS`,
     `variance` and `n_used` (n_items, n_origins); `factors` (n_rows, at least last origin + window) with `row` of each
-    item; `first` the first period that counts.
+    item; `first` the first period that counts; `momentum` (n_groups, n_origins, 3) demand of all items and of the
+    group over their slow levels.
     """
 
     panel: DemandPanel
@@ -64,12 +67,17 @@ class PastFeatures:
     n_used: Floats
     floor: float
     columns: Floats
+    momentum: Floats
 
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """Trees for the mean (one per half of the items) and the spread, and how many rows and origins they saw."""
+    """Trees for the mean (one per half of the items) and the spread, and how many rows and origins they saw.
 
+    `edges` (n_features + 1, n_bins - 1) are the bounds of the bins that the trees see instead of values.
+    """
+
+    edges: Floats
     means: tuple[HistGradientBoostingRegressor, ...]
     spread: HistGradientBoostingRegressor
     n_rows: int
@@ -93,11 +101,16 @@ def past_features(
                     origins=origins)
         for alpha in ALPHAS
     ]  # fmt: skip
-    positive = panel.demand[panel.demand > 0]
+    # What is sold later must not move the scale of earlier features.
+    known = panel.demand[:, : min(origins)]
+    positive = known[known > 0]
     floor = 0.05 * float(np.median(positive)) if positive.size else 0.05
+    places = np.asarray(origins, dtype=np.int64)
+    levels = np.stack([s.level for s in scans])
+    momentum = _momentum(panel, factors, row, first, group, places, levels[0])
     return PastFeatures(
-        panel, factors, row, first, group, np.asarray(origins, dtype=np.int64),
-        np.stack([s.level for s in scans]), scans[1].variance, scans[1].n_used, floor, _item_columns(panel, group),
+        panel, factors, row, first, group, places, levels, scans[1].variance, scans[1].n_used, floor,
+        _item_columns(panel, group), momentum,
     )  # fmt: skip
 
 
@@ -109,25 +122,43 @@ def learn(past: PastFeatures, window: int, before: int, *, max_rows: int) -> Lea
     item, origin = _training_rows(past, window, origins, max_rows)
     if len(item) < 200:
         return None
+    import sklearn.ensemble  # noqa: F401 - only the threads of a loaded library can be limited
+    from threadpoolctl import threadpool_limits
+
     features, anchor = _features(past, item, origin, window)
-    demand = _window_sums(past.panel.demand, past.origins, window)[item, origin]
+    # More threads than one save little here and cost much where cores are shared.
+    with threadpool_limits(limits=1, user_api="openmp"):
+        return _fitted(past, window, item, origin, features, anchor, len(origins))
+
+
+def _fitted(
+    past: PastFeatures, window: int, item: Ints, origin: Ints, features: Floats, anchor: Floats, n_origins: int
+) -> Learned | None:
+    demand, part = _shown_part(past, item, origin, window)
+    anchor = anchor * part
     ratio = demand / anchor
     odd = item % 2 == 1
     if min(int(odd.sum()), int((~odd).sum())) < 50 or not demand.any():
         return None
+    edges = _edges(features, anchor)
+    binned = _binned(features, edges)
     leaf = int(np.clip(len(item) // 150, 20, 400))
     means = []
     fitted = np.zeros(len(item))
     for train, test in ((odd, ~odd), (~odd, odd)):
         if not ratio[train].any():
             return None
-        trees = _trees("poisson", leaf).fit(features[train], ratio[train], sample_weight=anchor[train])
-        fitted[test] = trees.predict(features[test])
+        trees = _trees("poisson", leaf).fit(binned[train], ratio[train], sample_weight=anchor[train])
+        fitted[test] = trees.predict(binned[test])
         means.append(trees)
     expected = np.maximum(fitted * anchor, 1e-3 * past.floor)
     error = (demand - expected) ** 2 / expected
-    spread = _trees("gamma", leaf).fit(_with_mean(features, fitted), np.maximum(error, 1e-3 * error.mean()))
-    return Learned(tuple(means), spread, len(item), len(origins))
+    of_mean = _edges(fitted[:, None], anchor)
+    seen = np.column_stack([binned, _binned(fitted[:, None], of_mean)])
+    # Where nothing ever strays there is still no error of 0: the gamma law has none.
+    least = max(1e-3 * float(error.mean()), 1e-6 * past.floor)
+    spread = _trees("gamma", leaf).fit(seen, np.maximum(error, least))
+    return Learned(np.concatenate([edges, of_mean]), tuple(means), spread, len(item), n_origins)
 
 
 def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence[int]) -> tuple[Floats, Floats]:
@@ -138,6 +169,8 @@ def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence
     mean, variance
         Shape (n_items, n_columns); NaN for items that have not sold before the origin.
     """
+    from threadpoolctl import threadpool_limits
+
     n_items = past.panel.n_items
     mean, variance = np.full((n_items, len(columns)), np.nan), np.full((n_items, len(columns)), np.nan)
     for k, column in enumerate(columns):
@@ -145,9 +178,13 @@ def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence
         if not len(item):
             continue
         features, anchor = _features(past, item, np.full(len(item), column), window)
-        ratio = np.mean([trees.predict(features) for trees in learned.means], axis=0)
+        binned = _binned(features, learned.edges[:-1])
+        with threadpool_limits(limits=1, user_api="openmp"):
+            ratio = np.mean([trees.predict(binned) for trees in learned.means], axis=0)
+            of_mean = _binned(ratio[:, None], learned.edges[-1:])
+            spread = learned.spread.predict(np.column_stack([binned, of_mean]))
         mean[item, k] = ratio * anchor
-        variance[item, k] = learned.spread.predict(_with_mean(features, ratio)) * mean[item, k]
+        variance[item, k] = spread * mean[item, k]
     return mean, variance
 
 
@@ -173,8 +210,8 @@ def _trees(loss: str, leaf: int) -> HistGradientBoostingRegressor:
 
 
 def _training_rows(past: PastFeatures, window: int, origins: Ints, max_rows: int) -> tuple[Ints, Ints]:
-    """Items and columns of the rows learned from: begun, in stock all window; a spread-out sample if there are many."""
-    shown = _window_minimum(past.panel.exposure, past.origins[origins], window) >= _IN_STOCK
+    """Items and columns of the rows learned from: begun, in stock for a part of the window; a sample if there are many."""
+    shown = _window_share(past.panel.exposure, past.origins[origins], window) >= _LEAST_SHOWN
     begun = past.first[:, None] < past.origins[origins][None, :]
     item, column = np.nonzero(shown & begun)
     if len(item) > max_rows:
@@ -183,19 +220,47 @@ def _training_rows(past: PastFeatures, window: int, origins: Ints, max_rows: int
     return item.astype(np.int64), origins[column]
 
 
-def _window_sums(values: Floats, origins: Ints, window: int) -> Floats:
-    out = np.zeros((len(values), len(origins)))
-    for k, origin in enumerate(origins):
-        out[:, k] = values[:, origin : origin + window].sum(axis=1)
+def _window_share(exposure: Floats, origins: Ints, window: int) -> Floats:
+    return np.stack([shown_share(exposure[:, o : o + window]).mean(axis=1) for o in origins], axis=1)
+
+
+def _shown_part(past: PastFeatures, item: Ints, column: Ints, window: int) -> tuple[Floats, Floats]:
+    """Demand of the part of each window that was in stock, and that part as a share of the window's factors."""
+    demand, part = _shown_sums(
+        past.panel.demand, past.panel.exposure, past.factors, past.row, past.origins, item, column, window
+    )
+    return demand, part
+
+
+@nb.njit(cache=True, nogil=True)
+def _shown_sums(demand, exposure, factors, row, origins, item, column, window):  # type: ignore[no-untyped-def]
+    units, part = np.zeros(item.size), np.zeros(item.size)
+    for j in range(item.size):
+        i, t = item[j], origins[column[j]]
+        shown, whole = 0.0, 0.0
+        for s in range(t, t + window):
+            whole += factors[row[i], s]
+            share = _share(exposure[i, s])
+            if share > 0.0:
+                units[j] += demand[i, s]
+                shown += share * factors[row[i], s]
+        part[j] = max(shown / max(whole, 1e-12), 1e-6)
+    return units, part
+
+
+def _edges(values: Floats, weight: Floats) -> Floats:
+    """Bounds of bins per column, (n_columns, n_bins - 1): half by number of rows, half by what they sell."""
+    out = np.empty((values.shape[1], _BINS - 1))
+    for c in range(values.shape[1]):
+        order = np.argsort(values[:, c], kind="stable")
+        mass = np.cumsum(weight[order] + weight.mean())
+        out[c] = values[order[np.searchsorted(mass, mass[-1] * np.arange(1, _BINS) / _BINS)], c]
     return out
 
 
-def _window_minimum(values: Floats, origins: Ints, window: int) -> Floats:
-    return np.stack([values[:, o : o + window].min(axis=1) for o in origins], axis=1)
-
-
-def _with_mean(features: Floats, ratio: Floats) -> Floats:
-    return np.column_stack([features, np.log(np.maximum(ratio, 1e-9))])
+def _binned(values: Floats, edges: Floats) -> Floats:
+    """Bin of each value, as numbers; scikit-learn's own weighted binning costs more than the trees."""
+    return np.column_stack([np.searchsorted(edges[c], values[:, c]) for c in range(values.shape[1])]).astype(np.float64)
 
 
 def _features(past: PastFeatures, item: Ints, column: Ints, window: int) -> tuple[Floats, Floats]:
@@ -206,31 +271,51 @@ def _features(past: PastFeatures, item: Ints, column: Ints, window: int) -> tupl
         past.panel.demand, past.panel.exposure, past.factors, past.row, past.first, past.origins, past.levels,
         past.variance, past.n_used, item, column, back, window, YEAR[freq], past.floor,
     )  # fmt: skip
-    shared = _momentum(past)[past.group[item], column]
+    shared = past.momentum[past.group[item], column]
     features = np.column_stack([own, shared, past.columns[item]])
     return np.clip(features, -_LIMIT, _LIMIT), anchor
 
 
-def _momentum(past: PastFeatures) -> Floats:
+def _momentum(
+    panel: DemandPanel, factors: Floats, row: Ints, first: Ints, group: Ints, origins: Ints, slow: Floats
+) -> Floats:
     """Demand of all items, now and lately, and of the group lately, over its slow level; (n_groups, n_origins, 3)."""
-    n_groups = int(past.group.max()) + 1 if len(past.group) else 1
-    out = np.ones((n_groups, len(past.origins), 3))
-    usable = np.clip(past.panel.exposure, 0.0, 1.0)
-    now, lately = MOMENTUM[past.panel.freq[0]]
-    for k, origin in enumerate(past.origins):
-        for place, periods in ((0, now), (1, lately)):
-            part = slice(max(origin - periods, 0), origin)
-            share = usable[:, part]
-            sold = (past.panel.demand[:, part] * (share > 0)).sum(axis=1)
-            due = (share * past.factors[past.row, part]).sum(axis=1) * past.levels[0][:, k]
-            due[past.first >= origin] = 0.0
-            if due.sum() > 0:
-                out[:, k, place] = sold.sum() / due.sum()
-            if place == 1:
-                sums = np.bincount(past.group, due, n_groups)
-                units = np.bincount(past.group, sold, n_groups)
-                out[:, k, 2] = np.where(sums > 0, units / np.maximum(sums, 1e-12), out[:, k, 1])
+    n_groups = int(group.max()) + 1 if len(group) else 1
+    now, lately = MOMENTUM[panel.freq[0]]
+    out = np.ones((n_groups, len(origins), 3))
+    for place, periods in ((0, now), (1, lately)):
+        sold, due = _recent_sums(
+            panel.demand, panel.exposure, factors, row, first, group, origins, slow, periods, n_groups
+        )
+        total = due.sum(axis=0)
+        everyone = np.where(total > 0, sold.sum(axis=0) / np.where(total > 0, total, 1.0), 1.0)
+        out[:, :, place] = everyone
+        if place == 1:
+            out[:, :, 2] = np.where(due > 0, sold / np.where(due > 0, due, 1.0), everyone)
     return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _recent_sums(  # type: ignore[no-untyped-def]
+    demand, exposure, factors, row, first, group, origins, slow, periods, n_groups
+):
+    """Units sold and units due at the slow level in the periods before each origin, by group; (n_groups, n_origins)."""
+    sold, due = np.zeros((n_groups, origins.size)), np.zeros((n_groups, origins.size))
+    for i in range(demand.shape[0]):
+        f = factors[row[i]]
+        for k in range(origins.size):
+            t = origins[k]
+            if first[i] >= t:
+                continue
+            units, exposed = 0.0, 0.0
+            for s in range(max(t - periods, 0), t):
+                share = _share(exposure[i, s])
+                if share > 0.0:
+                    units += demand[i, s]
+                    exposed += share * f[s]
+            sold[group[i], k] += units
+            due[group[i], k] += exposed * slow[i, k]
+    return sold, due
 
 
 def _column_names(panel: DemandPanel) -> list[str]:
@@ -277,7 +362,7 @@ def _own_features(  # type: ignore[no-untyped-def]
                 if place == 3:
                     in_stock = shown / back[3]
                 place += 1
-            share = exposure[i, s]
+            share = _share(exposure[i, s])
             if share > 0.0:
                 y = demand[i, s]
                 units += y
@@ -297,9 +382,10 @@ def _own_features(  # type: ignore[no-untyped-def]
         ago_units, ago_exposed = 0.0, 0.0
         if t >= year:
             for s in range(max(t - year, first[i]), min(t - year + window, t)):
-                if exposure[i, s] > 0.0:
+                share = _share(exposure[i, s])
+                if share > 0.0:
                     ago_units += demand[i, s]
-                    ago_exposed += exposure[i, s] * f[s]
+                    ago_exposed += share * f[s]
         size = units / with_demand if with_demand > 0 else 0.0
         spread = max(squares / with_demand - size * size, 0.0) if with_demand > 0 else 0.0
         row_out = out[j]
@@ -324,6 +410,11 @@ def _own_features(  # type: ignore[no-untyped-def]
         row_out[c + 10] = in_stock
         row_out[c + 11] = ago_units / ago_exposed / level if ago_exposed > 0.02 else 1.0
     return out, anchors
+
+
+@nb.njit(cache=True, inline="always")
+def _share(exposure):  # type: ignore[no-untyped-def]
+    return RAN_OUT_SHARE if exposure == RAN_OUT else exposure
 
 
 @nb.njit(cache=True, inline="always")

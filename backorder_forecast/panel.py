@@ -19,6 +19,8 @@ from backorder_forecast.errors import InvalidTables, NotEnoughHistory
 
 RAN_OUT = -1.0
 """Exposure code: stock ran out within the period, at an unknown moment."""
+RAN_OUT_SHARE = 0.5
+"""In-stock share that stands for the unknown one of a period in which stock ran out, where a share is needed."""
 DECIMALS = 9
 """Decimals of a stock level; finer differences come from adding fractions."""
 _BLOCK = 1024
@@ -140,6 +142,19 @@ def demand_panel(
     total = np.bincount(flat, weights=share, minlength=demand.size).reshape(demand.shape)
     exposure = np.where(rows > 0, total / np.maximum(rows, 1), panel.exposure)
     return replace(panel, demand=demand, exposure=exposure)
+
+
+def shown_share(exposure: NDArray[np.float64]) -> NDArray[np.float64]:
+    """In-stock shares as numbers: `RAN_OUT_SHARE` where stock ran out at an unknown moment.
+
+    To leave such periods out would be to leave out high demand.
+
+    Examples
+    --------
+    >>> shown_share(np.array([1.0, 0.0, RAN_OUT])).tolist()
+    [1.0, 0.0, 0.5]
+    """
+    return np.where(exposure == RAN_OUT, RAN_OUT_SHARE, exposure)
 
 
 def build_panel(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -12,6 +12,7 @@ from backorder_forecast.answers import assemble, item_picture, with_answers
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.fitting import fit_world
+from backorder_forecast.forecasters import as_forecaster
 from backorder_forecast.mapping import mapping_text
 from backorder_forecast.result import Plan
 from backorder_forecast.scenario import Scenario
@@ -20,6 +21,7 @@ from backorder_forecast.simulation import BucketResult, simulate
 from backorder_forecast.tables import Tables
 
 if TYPE_CHECKING:
+    from backorder_forecast.baselines import Forecaster
     from backorder_forecast.plots import ItemPicture
 
 Progress = Callable[[str, float], None]
@@ -29,6 +31,7 @@ def make_plan(
     tables: Tables,
     settings: Settings | None = None,
     *,
+    demand_model: Forecaster | str | None = None,
     scenario: Scenario | None = None,
     progress: Progress | None = None,
 ) -> Plan:
@@ -40,6 +43,10 @@ def make_plan(
         From `read_tables`.
     settings
         Choices and assumptions; the defaults of `Settings` where not given.
+    demand_model
+        What forecasts demand instead of the library's own model: the name of a baseline ("croston", "sba", ...), or an
+        object with `forecast(panel, horizon, seed) -> SamplePaths`, such as `adapt` makes. Its paths are cut to the
+        days on which an item sells; see `given_demand.py`.
     scenario
         Changes to try on the same random numbers.
     progress
@@ -55,13 +62,14 @@ def make_plan(
     NotEnoughHistory
         If no complete period of sales lies at or before `as_of`.
     InvalidSettings
-        If tables, settings or scenario are of another kind, such as a path where `read_tables` comes first.
+        If tables, settings, demand model or scenario are of another kind, such as a path where `read_tables` comes
+        first, or if a demand model gives paths that are not of the items and periods asked for, or below 0.
     """
-    check_inputs(tables, settings, scenario)
+    check_inputs(tables, settings, scenario, [demand_model])
     settings = settings or Settings()
     report = progress or _silent
     timings = _Timings(report)
-    fitted = fit_world(tables, settings, scenario=scenario, lap=timings.lap)
+    fitted = fit_world(tables, settings, demand_model=demand_model, scenario=scenario, lap=timings.lap)
     bounds = bucket_bounds(len(fitted.world.facts), fitted.world.bucket_items)
     run = partial(simulate, fitted.world, stock_known=bool(fitted.world.facts["stock_known"].any()))
     results = map_buckets(run, bounds, workers=settings.workers, progress=partial(report, "simulation"))
@@ -79,8 +87,10 @@ def make_plan(
     )  # fmt: skip
 
 
-def check_inputs(tables: object, settings: object, scenario: object = None) -> None:
-    """Refuse what is not `Tables`, `Settings` or `Scenario`, and say what to do about it."""
+def check_inputs(
+    tables: object, settings: object, scenario: object = None, models: Sequence[Forecaster | str | None] = ()
+) -> None:
+    """Refuse what is not `Tables`, `Settings`, `Scenario` or a demand model, and say what to do about it."""
     if not isinstance(tables, Tables):
         raise InvalidSettings(
             f"tables come from read_tables, got {_kind(tables)}: read files or frames first, as in"
@@ -90,6 +100,9 @@ def check_inputs(tables: object, settings: object, scenario: object = None) -> N
         raise InvalidSettings(f"settings must be Settings(name=value, ...), got {_kind(settings)}")
     if not isinstance(scenario, Scenario | None):
         raise InvalidSettings(f"scenario must be Scenario(name=value, ...), got {_kind(scenario)}")
+    for model in models:
+        if model is not None:
+            as_forecaster(model, settings or Settings())
 
 
 def _kind(value: object) -> str:

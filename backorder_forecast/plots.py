@@ -109,7 +109,7 @@ def plot_item(picture: ItemPicture, *, figure: Figure | None = None, width: floa
     rows = _timeline_rows(picture)
     has_stock = len(picture.stock) > 0
     heights = [3.0, *([3.0, 1.3] if has_stock else []), *([0.55 + 0.26 * len(rows)] if rows else [])]
-    with mpl.rc_context(_style()):
+    with mpl.rc_context(style()):
         if figure is None:
             figure = _figure_class()(figsize=(width, width * (0.1 + 0.095 * sum(heights))))
         labels = max((len(row.label) for row in rows), default=0)
@@ -131,6 +131,20 @@ def plot_item(picture: ItemPicture, *, figure: Figure | None = None, width: floa
 def draw_demand(axes: Axes, picture: ItemPicture) -> None:
     """Past demand as bars (shaded where the item was out of stock) and the fan of the forecast."""
     history, ahead = _shown_history(picture), picture.forecast
+    title = f"Demand per {_period_word(_period_days(history, ahead))}"
+    draw_fan(axes, ahead, title=title, before=history, unit=picture.unit)
+
+
+def draw_fan(
+    axes: Axes, ahead: pd.DataFrame, *, title: str, before: pd.DataFrame | None = None,
+    after: pd.DataFrame | None = None, unit: str = "units",
+) -> None:  # fmt: skip
+    """Fan of a forecast, with the past as bars (shaded where out of stock) and what happened afterwards as dots.
+
+    `ahead` and `before` have the columns of `ItemPicture.forecast` (mean may be missing) and `.history`; `after` has
+    date and demand.
+    """
+    history, happened = (_empty(*_HISTORY) if frame is None else frame for frame in (before, after))
     step = _period_days(history, ahead)
     width = step * (0.86 if step > 1 else 1.0)
     if len(history):
@@ -139,8 +153,8 @@ def draw_demand(axes: Axes, picture: ItemPicture) -> None:
         starts = _days(history["date"])
         axes.bar(starts, demand, width, align="edge", color=PAST, label=_PAST_LABELS[0])
         if out.any():
-            top = max(float(np.nanmax(demand, initial=0.0)), float(ahead[0.9].max()) if len(ahead) else 0.0, 1.0)
-            shade = axes.bar(starts[out], 1.05 * top, step, align="edge", color=ALARM, linewidth=0)
+            tall = axes.get_xaxis_transform()
+            shade = axes.bar(starts[out], 1.0, step, align="edge", color=ALARM, linewidth=0, transform=tall)
             shade.set_label(_PAST_LABELS[1])
             for patch in shade.patches:
                 patch.set_alpha(0.13)
@@ -150,13 +164,39 @@ def draw_demand(axes: Axes, picture: ItemPicture) -> None:
             if low in ahead.columns and high in ahead.columns:
                 band = (_held(ahead[low]), _held(ahead[high]))
                 axes.fill_between(edges, *band, step="post", color=AHEAD, alpha=0.2, linewidth=0, label=label)
-        axes.step(edges, _held(ahead[0.5]), where="post", color=AHEAD, linewidth=1.3, label="median")
-        axes.step(
-            edges, _held(ahead["mean"]), where="post", color=INK, linewidth=1.1, linestyle=(0, (4, 2)), label="mean"
-        )
+        lines = ((0.5, "median", AHEAD, "-", 1.3), ("mean", "mean", INK, (0, (4, 2)), 1.1))
+        for column, label, colour, dashes, weight in lines:
+            if column in ahead.columns:
+                height = _held(ahead[column])
+                axes.step(edges, height, where="post", color=colour, linewidth=weight, linestyle=dashes, label=label)
+    if len(happened):
+        days, units = _days(happened["date"]) + step / 2, happened["demand"]
+        axes.plot(days, units, "o", color=INK, markersize=3.5, zorder=5, clip_on=False, label="what happened")
     axes.set_ylim(bottom=0)
-    axes.set_ylabel(picture.unit)
-    _finish(axes, f"Demand per {_period_word(step)}")
+    axes.margins(x=0)
+    axes.set_ylabel(unit)
+    _date_axis(axes, 3, 8)
+    _finish(axes, title)
+
+
+def draw_pit(axes: Axes, shares: pd.DataFrame, *, title: str, n_observations: int) -> None:
+    """Histogram of the PIT (columns decile, share of `scoring.pit_frame`), and where chance alone leaves most bars."""
+    axes.bar(shares["decile"], shares["share"], 0.9, color=AHEAD, alpha=0.55)
+    chance = 1.96 * float(np.sqrt(0.09 / n_observations))
+    axes.axhspan(0.1 - chance, 0.1 + chance, color=MUTED, alpha=0.25, linewidth=0, label="by chance alone")
+    axes.axhline(0.1, color=INK, linewidth=1.0, label="calibrated")
+    axes.set_xticks(range(1, 11))
+    axes.set_xlabel("tenth of the forecast distribution")
+    axes.set_ylabel("share of cases")
+    _finish(axes, title)
+
+
+def draw_losses(axes: Axes, losses: pd.DataFrame, *, title: str) -> None:
+    """One line per column over the index: the loss of each method by step ahead. The first column stands out."""
+    for k, name in enumerate(losses.columns):
+        look = ("o-", AHEAD, 2.2) if k == 0 else (".-", (MUTED, STOCK, ORDER, ALARM)[(k - 1) % 4], 1.1)
+        axes.plot(losses.index, losses[name], look[0], color=look[1], linewidth=look[2], markersize=4, label=str(name))
+    _finish(axes, title)
 
 
 def draw_stock(axes: Axes, picture: ItemPicture) -> None:
@@ -215,6 +255,16 @@ def picture_svg(figure: Figure) -> bytes:
     return _rendered(figure, "svg", {"Date": None, "Creator": None}, 72)
 
 
+def style() -> dict[Any, Any]:
+    """Letters, colours and lines of these pictures, for `matplotlib.rc_context` or `rcParams.update`."""
+    return {
+        "font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": GRID, "axes.labelcolor": MUTED,
+        "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED, "axes.spines.top": False,
+        "axes.spines.right": False, "axes.spines.left": False, "axes.axisbelow": True, "text.parse_math": False,
+        "svg.hashsalt": "backorder_forecast", "svg.fonttype": "path",
+    }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Row:
     # One line of the timeline in day numbers (NaN: none): the range, the likely day, and the day promised.
@@ -271,8 +321,6 @@ def _draw_timeline(axes: Axes, rows: Sequence[_Row], as_of: float) -> None:
 
 
 def _share_time_axis(panels: Sequence[Axes], picture: ItemPicture) -> None:
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
     history, ahead = _shown_history(picture), picture.forecast
     start = _end_of(picture.as_of)
     step = _period_days(history, ahead)
@@ -283,11 +331,17 @@ def _share_time_axis(panels: Sequence[Axes], picture: ItemPicture) -> None:
         axes.axvline(start, color=INK, linewidth=1.0, zorder=4)
         axes.tick_params(length=0)
         axes.label_outer()
-    locator = AutoDateLocator(minticks=5, maxticks=10)  # type: ignore[no-untyped-call]
     panels[-1].tick_params(axis="x", pad=6)
-    panels[-1].xaxis.set_major_locator(locator)
-    panels[-1].xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    _date_axis(panels[-1], 5, 10)
     _note(panels[0], f"as of {_date_words(picture.as_of)}", (start, panels[0].get_ylim()[1]), (4, -8))
+
+
+def _date_axis(axes: Axes, fewest: int, most: int) -> None:
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=fewest, maxticks=most)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
 
 def _is_past(date: pd.Timestamp | None, as_of: pd.Timestamp) -> bool:
@@ -365,18 +419,9 @@ def _rendered(figure: Figure, kind: str, metadata: dict[str, Any], dpi: int) -> 
     import matplotlib as mpl
 
     buffer = io.BytesIO()
-    with mpl.rc_context(_style()):
+    with mpl.rc_context(style()):
         figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
     return buffer.getvalue()
-
-
-def _style() -> dict[Any, Any]:
-    return {
-        "font.family": "DejaVu Sans", "font.size": 9, "axes.edgecolor": GRID, "axes.labelcolor": MUTED,
-        "text.color": INK, "xtick.color": MUTED, "ytick.color": MUTED, "axes.spines.top": False,
-        "axes.spines.right": False, "axes.spines.left": False, "axes.axisbelow": True, "text.parse_math": False,
-        "svg.hashsalt": "backorder_forecast", "svg.fonttype": "path",
-    }  # fmt: skip
 
 
 def _date_words(day: pd.Timestamp) -> str:

@@ -16,8 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.clock import Clock
-from backorder_forecast.demand import DemandModel
+from backorder_forecast.demand import DemandModel, sale_dates
 from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.level_laws import fractional
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.seasonality import SeasonalIndex
 from backorder_forecast.smoothing import MIN_EXPOSURE
@@ -98,11 +99,6 @@ def usable_history(
     return np.where(usable, panel.demand, np.nan), np.where(usable, panel.exposure, 1.0)
 
 
-def fractional(panel: DemandPanel) -> NDArray[np.bool_]:
-    """Whether an item is recorded in non-integer units, shape (n_items,)."""
-    return np.asarray((panel.demand != np.floor(panel.demand)).any(axis=1))
-
-
 def error_dispersion(
     y: Floats, shares: Floats, forecast: Floats, mean: Floats, *, counted: NDArray[np.bool_]
 ) -> Floats:
@@ -173,35 +169,42 @@ def on_sale_share(panel: DemandPanel, clock: Clock) -> Floats:
     """Share of each period ahead between an item's first and last day on sale, shape (n_items, n_periods)."""
     ones = np.ones(panel.n_items)
     model = _period_model(panel, ones, ones, ones, ones, np.ones((panel.n_items, clock.n_periods)))
-    return model.factors(clock, slice(None))
+    return model.on_sale(clock, slice(None))
 
 
 @dataclass(frozen=True, eq=False)
-class _PeriodModel(DemandModel):
+class PeriodModel(DemandModel):
     """A demand model whose mean has its own profile over the periods ahead, shape (n_items, n_periods)."""
 
     profile: Floats = field(kw_only=True)
 
-    def factors(self, clock: Clock, rows: slice) -> Floats:
-        return super().factors(clock, rows) * self.profile[rows]
+    def on_sale(self, clock: Clock, rows: slice) -> Floats:
+        """Share of each period ahead and on sale, shape (n_rows, n_periods)."""
+        return super()._factors(self._calendar(clock), clock, rows)
+
+    def _factors(self, calendar: tuple[Floats, Floats | None], clock: Clock, rows: slice) -> Floats:
+        return super()._factors(calendar, clock, rows) * self.profile[rows]
+
+
+def flat_season(panel: DemandPanel) -> SeasonalIndex:
+    """Seasonal indices of 1 for every item of a panel."""
+    positions = 12 if panel.freq == "MS" else 53
+    every = np.zeros(panel.n_items, dtype=np.int64)
+    return SeasonalIndex(["all"], every, np.ones((1, positions)), np.ones((1, 7)), panel.freq)
 
 
 def _period_model(
     panel: DemandPanel, level: Floats, level_variance: Floats, within: Floats, zero: Floats, profile: Floats
-) -> _PeriodModel:
+) -> PeriodModel:
     items = panel.items
-    positions = 12 if panel.freq == "MS" else 53
-    none = np.zeros(len(items), dtype=np.int64)
-    season = SeasonalIndex(["all"], none, np.ones((1, positions)), np.ones((1, 7)), panel.freq)
-    open_end = pd.Series(pd.NaT, index=items.index, dtype="datetime64[us]")
-    starts, ends = (pd.DatetimeIndex(pd.to_datetime(items.get(c, open_end))) for c in ("launched", "discontinued"))
-    return _PeriodModel(
+    starts, ends = sale_dates(items)
+    return PeriodModel(
         items=items,
         level=level,
         level_variance=level_variance,
         within_variance=within,
         zero_share=zero,
-        season=season,
+        season=flat_season(panel),
         starts=starts,
         ends=ends,
         about=items[["sku", "location"]],

@@ -130,7 +130,7 @@ class Settings:
     simulated in full."""
 
     # --- demand (NB-SES; see demand.py)
-    alphas: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3)
+    alphas: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5)
     """Candidate smoothing constants, one chosen per demand class by pooled rolling pinball loss; daily data takes the
     small ones."""
     init_periods: int = 12
@@ -139,8 +139,8 @@ class Settings:
     """Pseudo-observations of the cross-section variance line log v = c + d log m."""
     global_model: bool = True
     """Whether gradient-boosted trees over all items may join the forecast, where trials on the past favour them."""
-    global_rows: int = 60_000
-    """Most rows (items at past origins) that the global model learns from."""
+    global_rows: int = 120_000
+    """Most rows (items at past origins) that the global model learns from; a third of them in trials."""
     global_origins: int = 104
     """Most past origins that the global model learns from."""
     smooth_items: int = 50

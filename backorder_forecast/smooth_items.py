@@ -191,6 +191,19 @@ def local_sums(
     sums = LocalSums(np.full(shape, np.nan), np.zeros(shape, dtype=np.int64), np.full(shape, SHORT))
     size = _step_periods(panel)
     index = factors[np.asarray(row_of_item)[rows]]
+    if not len(rows):
+        return sums
+    from threadpoolctl import threadpool_limits
+
+    # Series this short gain nothing from threads, and their waiting costs much where cores are shared.
+    with threadpool_limits(limits=1):
+        _fit_all(panel, index, rows, origins, window, size, sums)
+    return sums
+
+
+def _fit_all(
+    panel: DemandPanel, index: Floats, rows: Ints, origins: Sequence[int], window: int, size: int, sums: LocalSums
+) -> None:
     for k, origin in enumerate(origins):
         rates, floors = _steps(panel, index, rows, origin)
         begun = _begun(rates, floors)
@@ -203,7 +216,6 @@ def local_sums(
             mean = np.repeat(np.maximum(ahead, 0.0), size)[:window] @ index[i, origin : origin + window]
             sums.mean[i, k] = mean
             sums.outcome[i, k] = FAILED if np.isnan(mean) else FITTED
-    return sums
 
 
 def _step_periods(panel: DemandPanel) -> int:

@@ -153,13 +153,15 @@ def seasonal_naive(y: ArrayLike, season: int, horizon: int) -> Floats:
     return last[:, np.arange(horizon) % season]
 
 
-def adi_cv2(y: ArrayLike, *, count_after_last: bool = True, ddof: int = 0) -> tuple[Floats, Floats]:
+def adi_cv2(
+    y: ArrayLike, *, exposure: ArrayLike | None = None, count_after_last: bool = True, ddof: int = 0
+) -> tuple[Floats, Floats]:
     """Average demand interval (periods) and squared coefficient of variation of the non-zero demands, each (n_items,).
 
     Parameters
     ----------
-    y
-        Panel; NaN periods are left out.
+    y, exposure
+        Panel and in-stock shares of the same shape; periods of NaN or without exposure are left out.
     count_after_last
         Whether periods after the last demand count: ADI is all periods / demands, else the mean interval.
     ddof
@@ -176,23 +178,12 @@ def adi_cv2(y: ArrayLike, *, count_after_last: bool = True, ddof: int = 0) -> tu
     >>> adi.tolist(), cv2.round(4).tolist()
     ([2.0, inf], [0.1111, nan])
     """
-    panel = panel_arrays(y, None)[0]
-    seen = ~np.isnan(panel)
-    positive = seen & (panel > 0)
-    count = positive.sum(axis=1)
-    some = np.maximum(count, 1)
-    periods = seen.sum(axis=1)
-    if not count_after_last:
-        later = np.cumsum(positive[:, ::-1], axis=1)[:, ::-1] > 0
-        periods = (seen & later).sum(axis=1)
-    sizes = np.where(positive, panel, 0.0)
-    mean = sizes.sum(axis=1) / some
-    squares = np.where(positive, (panel - mean[:, None]) ** 2, 0.0).sum(axis=1) / np.maximum(some - ddof, 1)
-    adi = np.where(count > 0, periods / some, np.inf)
-    return adi, np.where(count > 0, squares / np.where(mean > 0, mean, 1.0) ** 2, np.nan)
+    panel, shares = panel_arrays(y, exposure)
+    adi, cv2 = _adi_cv2(panel, shares, count_after_last, ddof)
+    return adi, cv2
 
 
-def demand_classes(y: ArrayLike) -> NDArray[np.str_]:
+def demand_classes(y: ArrayLike, *, exposure: ArrayLike | None = None) -> NDArray[np.str_]:
     """Class of each item: smooth, erratic, intermittent, lumpy, or no_demand (Syntetos, Boylan & Croston 2005).
 
     Intermittent and lumpy from an average interval of 1.32 periods on, erratic and lumpy from CV^2 .49 on.
@@ -202,7 +193,7 @@ def demand_classes(y: ArrayLike) -> NDArray[np.str_]:
     >>> demand_classes([[3.0, 4.0, 3.0], [0.0, 2.0, 0.0], [0.0, 0.0, np.nan]]).tolist()
     ['smooth', 'intermittent', 'no_demand']
     """
-    adi, cv2 = adi_cv2(y)
+    adi, cv2 = adi_cv2(y, exposure=exposure)
     rare, varied = adi >= ADI_CUT, cv2 >= CV2_CUT
     conditions = [np.isinf(adi), rare & varied, rare, varied]
     return np.select(conditions, ["no_demand", "lumpy", "intermittent", "erratic"], "smooth")
@@ -263,6 +254,30 @@ def usable_share(y: Floats, exposure: Floats, min_exposure: float, i: int, t: in
         return 1.0
     share = exposure[i, t]
     return share if share >= min_exposure and share > 0.0 else 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def _adi_cv2(panel: Floats, shares: Floats, count_after_last: bool, ddof: int) -> tuple[Floats, Floats]:
+    adi, cv2 = np.full(panel.shape[0], np.inf), np.full(panel.shape[0], np.nan)
+    for i in range(panel.shape[0]):
+        count, periods, periods_at_last, total = 0, 0, 0, 0.0
+        for t in range(panel.shape[1]):
+            if np.isnan(panel[i, t]) or (shares.size > 0 and shares[i, t] <= 0.0):
+                continue
+            periods += 1
+            if panel[i, t] > 0.0:
+                count += 1
+                periods_at_last = periods
+                total += panel[i, t]
+        if count == 0:
+            continue
+        mean, squares = total / count, 0.0
+        for t in range(panel.shape[1]):
+            if panel[i, t] > 0.0 and (shares.size == 0 or shares[i, t] > 0.0):
+                squares += (panel[i, t] - mean) ** 2
+        adi[i] = (periods if count_after_last else periods_at_last) / count
+        cv2[i] = squares / max(count - ddof, 1) / mean**2
+    return adi, cv2
 
 
 @nb.njit(cache=True, nogil=True)

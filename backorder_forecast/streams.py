@@ -15,7 +15,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-DEMAND, RECEIPTS, NEW_ORDER, NEXT_ORDER, CAUSES, PATIENCE = range(1, 7)
+DEMAND, RECEIPTS, NEW_ORDER, NEXT_ORDER, CAUSES, PATIENCE, GIVEN = range(1, 8)
 """Purposes: streams of different purpose never share numbers."""
 
 

@@ -2,7 +2,8 @@
 
 At origins one window apart, the demand of the window after each is held against what a candidate says of it, knowing
 only what was known then; the season is fitted before the first of these origins. The loss is the pinball loss of the
-summed demand, pooled over the items of a class, never of one item. Windows touched by a stockout are not scored.
+summed demand, pooled over the items of a class, never of one item. Of a window touched by a stockout the part in stock
+is scored, against the same part of the forecast: to leave such windows out would be to leave out high demand.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from backorder_forecast.level_laws import (
     sum_moments,
 )
 from backorder_forecast.nbses import LevelStates, scan_levels
-from backorder_forecast.panel import DemandPanel
+from backorder_forecast.panel import DemandPanel, shown_share
 from backorder_forecast.settings import Settings
 from backorder_forecast.smoothing import demand_classes
 
@@ -35,6 +36,8 @@ Bools = NDArray[np.bool_]
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "no_demand", "new")
 """Classes of items that share a choice: the demand classes, and items with little history."""
 NEW = len(CLASSES) - 1
+LEAST_SHOWN = 0.25
+"""In-stock share of a window from which it is scored and learned from."""
 WINDOW = {"D": 28, "W": 4, "M": 3}
 """Protection interval in periods where none is given, by the first letter of the clock."""
 LEVELS = np.array([0.5, 0.75, 0.9, 0.95])
@@ -45,7 +48,7 @@ _SHARED_SUMS = 500
 _UNKNOWN_ERROR = 0.02
 _MIN_ORIGINS = 6
 _MAX_ORIGINS = 12
-_ITEMS = 1000
+_ITEMS = 400
 _ITEMS_GLOBAL = 3000
 
 
@@ -53,8 +56,9 @@ _ITEMS_GLOBAL = 3000
 class Trial:
     """Items and origins on which candidates are compared.
 
-    `actual`, `scored`, `factor_sum`, `square_sum` are (n_items, n_origins): demand of the window after each origin,
-    whether it was in stock throughout, the sum of the window's factors and of their squares.
+    `actual`, `scored`, `factor_sum`, `square_sum`, `shown` are (n_items, n_origins): demand of the part in stock of the
+    window after each origin, whether that part is large enough, the sum of its factors and of their squares, and its
+    share of the whole window.
     """
 
     panel: DemandPanel
@@ -70,6 +74,7 @@ class Trial:
     scored: Bools
     factor_sum: Floats
     square_sum: Floats
+    shown: Floats
 
 
 def default_window(freq: str, horizon: int | None = None) -> int:
@@ -101,7 +106,7 @@ def season_columns(items: pd.DataFrame) -> list[str]:
 
 def item_classes(panel: DemandPanel) -> NDArray[np.str_]:
     """Demand class of each item over its in-stock periods."""
-    return demand_classes(np.where(panel.exposure > 0, panel.demand, np.nan))
+    return demand_classes(panel.demand, exposure=panel.exposure)
 
 
 def class_codes(names: NDArray[np.str_]) -> Ints:
@@ -125,18 +130,19 @@ def make_trial(
     calendar = fit_calendar(some.until(int(origins[0])), groups, events, settings)
     factors = calendar.factors(some.periods)
     ahead = origins[:, None] + np.arange(window)[None, :]
-    own = factors[calendar.row]
-    shown = some.exposure[:, ahead]
+    own = factors[calendar.row][:, ahead]
+    share = shown_share(some.exposure[:, ahead])
     first = first_period(some)
-    scored = (shown >= 0.999).all(axis=2) & (first[:, None] < origins[None, :])
+    scored = (share.mean(axis=2) >= LEAST_SHOWN) & (first[:, None] < origins[None, :])
     if int(scored.sum()) < MIN_SUMS:
         return None
     zero = (some.demand == 0) & (some.exposure > 0)
     no_demand = (zero.sum(axis=1) / np.maximum((some.exposure > 0).sum(axis=1), 1)) ** window
+    part = (own * share).sum(axis=2)
     return Trial(
         some, calendar, factors, window, origins, first, ~fractional(some), no_demand,
-        class_codes(item_classes(some)), some.demand[:, ahead].sum(axis=2), scored, own[:, ahead].sum(axis=2),
-        (own[:, ahead] ** 2).sum(axis=2),
+        class_codes(item_classes(some)), (some.demand[:, ahead] * (share > 0)).sum(axis=2), scored, part,
+        (own**2 * share).sum(axis=2), part / own.sum(axis=2),
     )  # fmt: skip
 
 
@@ -206,7 +212,7 @@ def trial_states(trial: Trial, alpha: Floats, settings: Settings) -> LevelStates
     """NB-SES states at the origins of a trial, the smoothing constant given per class."""
     return scan_levels(
         trial.panel, trial.factors, trial.calendar.row, trial.first, alpha=alpha[trial.classes],
-        min_in_stock=settings.min_in_stock, init_periods=initial_periods(trial.panel, settings),
+        min_in_stock=settings.min_in_stock, init_periods=settings.init_periods,
         origins=trial.origins.tolist(),
     )  # fmt: skip
 
@@ -221,12 +227,6 @@ def trial_law(
     )  # fmt: skip
     mean, variance = sum_moments(law, trial.counted, trial.factor_sum[:, k], trial.square_sum[:, k])
     return law, mean, variance, thin
-
-
-def initial_periods(panel: DemandPanel, settings: Settings) -> int:
-    """Periods that initialise the level of an item."""
-    # Twelve days say little of a slow item: on a daily clock weeks are counted.
-    return settings.init_periods * (7 if panel.freq == "D" else 1)
 
 
 def loss_rows(

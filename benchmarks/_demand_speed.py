@@ -1,11 +1,11 @@
 """Processor time of forecasts for a large shop, beside that of one peer: 10 000 items x 730 days, made-up demand.
 
 The demand is that of `synthetic.warehouse`, slow and fast items together. Ours are three figures: the fit without the
-global model with quantiles of the summed demand of `HORIZON` days, the drawing of 500 paths of `PATH_DAYS` days, and
-the fit with the global model. The peer is statsforecast's SES optimised with conformal intervals of two windows for
-each of the same `HORIZON` days, all items, one process. Everyone runs in a process of its own, in turn, on as many
-threads as it takes by default; time is that of all threads and children, without imports and compiling. Ratios are
-those of medians.
+global model and models of single items, with quantiles of the summed demand of `HORIZON` days; the drawing of 500 paths
+of `PATH_DAYS` days; and the fit with everything. The peer is statsforecast's SES optimised with conformal intervals of
+two windows for each of the same `HORIZON` days, all items, one process. Everyone runs in a process of its own, in turn,
+on as many threads as it takes by default; time is that of all threads and children, without imports and compiling.
+Ratios are those of medians.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from backorder_forecast import Settings, forecast_demand
+from backorder_forecast import Settings
+from backorder_forecast.clock import Clock
+from backorder_forecast.demand import fit_demand
 from backorder_forecast.panel import DemandPanel
 from benchmarks import _demand_peers
 from benchmarks.plan_speed import make_input
@@ -64,7 +66,7 @@ def measure_speed(peer: str | None, *, n_items: int, n_days: int = 730, rounds: 
 
 def print_seconds(source: str, which: str) -> None:
     """CPU seconds of our steps on a panel (n_items, n_days), with or without the global model, as one line of JSON."""
-    settings = Settings().replace(global_model=which == "global")
+    settings = Settings() if which == "global" else Settings(global_model=False, smooth_items=0)
     panel = _daily_panel(Path(source))
     # Compiling is not counted; the global model needs 500 items and 36 periods to run at all.
     few = replace(panel, items=panel.items[:600], demand=panel.demand[:600], exposure=panel.exposure[:600])
@@ -75,13 +77,15 @@ def print_seconds(source: str, which: str) -> None:
 
 
 def _steps(panel: DemandPanel, settings: Settings) -> dict[str, float]:
+    ahead = Clock.ahead(panel.as_of, panel.freq, HORIZON)
     start = _cpu()
-    forecast = forecast_demand(panel, horizon=HORIZON, settings=settings)
+    model = fit_demand(panel, settings, window=HORIZON)
     fitted = _cpu()
-    forecast.cumulative().quantiles(LEVELS)
+    model.sum_quantiles(ahead, LEVELS)
     seconds = {"fit": fitted - start, "quantiles": _cpu() - fitted}
     if not settings.global_model:
-        paths = forecast_demand(panel, horizon=PATH_DAYS, settings=settings)
+        clock = Clock.ahead(panel.as_of, panel.freq, PATH_DAYS)
+        paths = model.paths(clock, n_paths=settings.n_paths, seed=0)
         start = _cpu()
         for first, last in paths.buckets():
             paths.draw(first, last)

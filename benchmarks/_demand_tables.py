@@ -24,7 +24,8 @@ def set_table(sets: Sequence[str], figures: Figures) -> Table:
     columns = ("relative_pinball", "rmsse", "wape", "bias", "pit_min", "pit_max", "cpu_ms_per_item")
     table = _table("defaults at rolling origins, all items", ["set", *columns])
     for name in sets:
-        table.add_row(name, *(_number(figures.get(f"{name}_{column}")) for column in columns))
+        keys = [f"{name}_{column}" for column in columns]
+        table.add_row(name, *(_number(figures.get(f"{key}_rolling", figures[key])) for key in keys))
     return table
 
 
@@ -63,10 +64,17 @@ def speed_table(n_items: int, figures: Figures) -> Table:
 
 
 def bar_table(sets: Sequence[str], figures: Figures) -> Table:
-    """Every bar with its figure, and whether it was met; bars whose figure was not measured are left out."""
+    """Every bar with its figure, and whether it was met; those of sets that were not asked for are left out."""
     table = _table("bars", ["figure", "value", "bar", ""])
     for name, value, bar, met in _bars(sets, figures):
         table.add_row(name, value, bar, "met" if met else "MISSED")
+    for name in PEER_BARS:
+        if name in sets and f"{name}_relative_pinball_{PEERS[0]}" not in figures:
+            table.add_row(f"{name} against peers", "", "better than each", "not run")
+    for name in ("bias", "bias_all_days"):
+        if f"freshretail_{name}" in figures:
+            days = "all days, sales at stockouts as lower bounds" if name == "bias_all_days" else "in stock"
+            table.add_row(f"freshretail bias, last week, {days}", _number(figures[f"freshretail_{name}"]), "", "")
     return table
 
 

@@ -8,7 +8,7 @@ per set. Scored is the demand summed over `WINDOW` periods that were in stock th
 levels .5 to .99, added up over items and origins, relative to a reference that never changes (`_reference_ses.py`).
 Below 1 is better. RMSSE, WAPE and bias are of the mean of single periods; the PIT is that of the sums.
 
-Peers (`_demand_peers.py`) forecast a sample of the items, the same for all of them, AutoETS in some sets a part of it; ours
+Peers (`_demand_peers.py`) forecast a sample of the items, the same for all, AutoETS in some sets a part of it; ours
 stands beside them on the same rows. Each peer is shown with the law of errors, and with or without the zeros before
 the first sale, that suit it best on the very rows scored: an advantage that nobody has beforehand.
 
@@ -43,7 +43,7 @@ from benchmarks._reference_ses import LEVELS, reference_quantiles
 
 Floats = NDArray[np.float64]
 
-AUTO_ETS_ITEMS = {"vn2": 60, "raf": 100, "stallion": 60, "freshretail": 60}
+AUTO_ETS_ITEMS = {"vn2": 60, "carparts": 100, "raf": 100, "stallion": 60, "freshretail": 60}
 """Items for AutoETS in the sets in which it takes a hundred times as long as the others; elsewhere the whole sample."""
 N_WINDOWS, AUTO_ETS_WINDOWS = 20, 8
 """Windows before the first origin from which a peer may learn its errors; more made none of them better."""
@@ -145,13 +145,13 @@ def score_peers(
     scores: Sequence[SetScores], python: str, sample: int
 ) -> tuple[dict[str, float], dict[tuple[str, str], str]]:
     """Figures of the peers and of ours on the same rows, and in words what suited each peer best in each set."""
-    asked = [(s, question) for s in scores for question in _questions(s.demand, sample)]
+    asked = [(s, question) for s in scores for question in peer_questions(s.demand, sample)]
     answers = ask_peers(python, [question for _, question in asked])
     figures: dict[str, float] = {}
     chosen: dict[tuple[str, str], str] = {}
     for (own, question), answer in zip(asked, answers, strict=True):
         name, peer = own.demand.name, question.peer
-        rows = _sample_rows(own.demand, len(question.demand))
+        rows = sample_rows(own.demand, len(question.demand))
         side = "auto_ets_sample" if peer == "auto_ets" else "sample"
         figures[f"{name}_relative_pinball_ours_on_{side}"] = own.relative(rows)
         best, words = _best_law(own, question, answer)
@@ -164,13 +164,13 @@ def score_peers(
     return figures, chosen
 
 
-def _questions(demand: DemandSet, sample: int) -> list[Question]:
+def peer_questions(demand: DemandSet, sample: int) -> list[Question]:
     """What each peer is asked: the sampled items at every origin and at the ends of the windows before the first."""
     asked = []
     for peer in PEERS:
         slow = peer == "auto_ets"
         size = min(sample, AUTO_ETS_ITEMS.get(demand.name, sample)) if slow else sample
-        units = demand.panel.demand[_sample_rows(demand, size)]
+        units = demand.panel.demand[sample_rows(demand, size)]
         earliest = demand.origins[0] - WINDOW * (AUTO_ETS_WINDOWS if slow else N_WINDOWS)
         cuts = np.arange(max(earliest, earliest % WINDOW), demand.origins[-1] + 1, WINDOW)
         # Leading zeros make little difference to AutoETS, and asking twice would take minutes.
@@ -179,14 +179,14 @@ def _questions(demand: DemandSet, sample: int) -> list[Question]:
     return asked
 
 
-def _sample_rows(demand: DemandSet, size: int) -> NDArray[np.int64]:
+def sample_rows(demand: DemandSet, size: int) -> NDArray[np.int64]:
     """Items that stand for all: the first of one fixed random order, so that a smaller sample is part of a larger."""
     return np.random.default_rng(0).permutation(demand.panel.n_items)[:size]
 
 
 def _best_law(own: SetScores, question: Question, answer: Answer) -> tuple[float, str]:
     """Relative loss of a peer under the law of errors with which it is least, and that law in words."""
-    rows = _sample_rows(own.demand, len(question.demand))
+    rows = sample_rows(own.demand, len(question.demand))
     scored = ~np.isnan(own.loss[rows])
     found = {}
     for law in LAWS:

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from backorder_forecast.clock import period_end
-from backorder_forecast.demand import DemandModel
+from backorder_forecast.demand_law import DemandModel
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.seasonality import SeasonalIndex
 
@@ -49,6 +49,20 @@ def panel_of(
     shares = np.ones_like(values) if exposure is None else np.atleast_2d(np.asarray(exposure, dtype=np.float64))
     items = items_of(len(values)).assign(**columns)
     return DemandPanel(items, periods, freq, period_end(periods[-1:], freq)[0], values, shares)
+
+
+def sleepers(n: int, n_periods: int, *, asleep: int = 10, seed: int = 0) -> Floats:
+    """Poisson items that stop for `asleep` periods now and then (of four items two), a rule that no level shows."""
+    rng = np.random.default_rng(seed)
+    demand, level = np.zeros((n, n_periods)), rng.uniform(4, 9, n)
+    for i in range(n):
+        start = -int(rng.integers(0, 25))
+        while start < n_periods:
+            awake = int(rng.integers(8, 26))
+            first, last = max(start, 0), min(max(start + awake, 0), n_periods)
+            demand[i, first:last] = rng.poisson(level[i], last - first)
+            start += awake + (asleep if i % 4 < 2 else 0)
+    return demand
 
 
 def flat_season(n_items: int, freq: str = "D") -> SeasonalIndex:

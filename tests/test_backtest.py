@@ -11,6 +11,7 @@ import pytest
 from shop_fixture import AS_OF, N_ITEMS, SETTINGS, read, shop, shop_read
 
 from backorder_forecast.backtest import Backtest, backtest
+from backorder_forecast.baselines import baseline
 from backorder_forecast.errors import InvalidSettings, NotEnoughHistory
 from backorder_forecast.netting import net_demand
 from backorder_forecast.pipeline import make_plan
@@ -50,6 +51,7 @@ def test_what_is_not_tables_is_refused() -> None:
 
 
 ORIGINS = [AS_OF - pd.Timedelta(days=28 * k) for k in (2, 1)]
+RIVALS = ["croston", "ses", "ses 2"]
 
 
 def test_origins_lie_one_window_apart_and_end_one_window_before_the_last_day() -> None:
@@ -62,6 +64,29 @@ def test_origins_lie_one_window_apart_and_end_one_window_before_the_last_day() -
     assert seen == [(str(ORIGINS[0].date()), 0.5), (str(ORIGINS[1].date()), 1.0)]
     for name in ("scores", "forecasts", "flags", "promises"):
         pd.testing.assert_frame_equal(getattr(named, name), getattr(replayed(), name))
+
+
+def test_rivals_stand_beside_with_what_a_plan_of_theirs_would_say() -> None:
+    rivals: list[Any] = ["croston", baseline("ses", alpha=0.05), baseline("ses", alpha=0.3)]
+    done = backtest(shop_read(), origins=ORIGINS[1:], settings=SETTINGS, rivals=rivals)
+    ours = replayed().scores
+    ours = ours[ours["origin"] == ORIGINS[1]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(done.scores[~done.scores["rival"].isin(RIVALS)].reset_index(drop=True), ours)
+    assert done.rivals["rival"].unique().tolist() == RIVALS
+    scores = done.summary().set_index(["score", "rival"])
+    assert scores.loc["pinball"].index.tolist() == ["moving average, Poisson", *RIVALS]
+    assert scores.loc["wape"].index.tolist() == ["moving average", *RIVALS]
+    assert len(set(scores.loc["pinball"]["rival_value"])) == 4
+    alone = backtest(shop_read(), origins=ORIGINS[1:], settings=SETTINGS, demand_model="croston")
+    told = alone.summary().set_index("score").loc[["pinball", "wape"]]
+    for score in ("pinball", "wape"):
+        assert scores.loc[(score, "croston"), "rival_value"] == pytest.approx(told["value"][score])
+        assert scores.loc[(score, "croston"), "value"] == pytest.approx(
+            ours.loc[ours["score"] == score, "value"].iloc[0]
+        )
+    assert len(alone.rivals) == 0
+    with pytest.raises(InvalidSettings, match="unknown baseline 'crosston'"):
+        backtest(shop_read(), origins=1, settings=SETTINGS, rivals=["crosston"])
 
 
 def test_each_origin_sees_only_what_was_known_then() -> None:

@@ -14,8 +14,8 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from backorder_forecast.baselines import BASELINES, Forecaster, baseline
-from backorder_forecast.demand import forecast_demand
 from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.forecasters import forecast_demand
 from backorder_forecast.intermittent import adida, croston, imapa, tsb
 from backorder_forecast.panel import RAN_OUT, DemandPanel
 from backorder_forecast.point_laws import PointLaw, error_dispersion, horizon_clock, law_model, usable_history

@@ -39,10 +39,10 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     asked: dict[str, Any] = {}
 
     def make_plan(
-        tables: Any, settings: Settings | None = None, scenario: Any = None,
+        tables: Any, settings: Settings | None = None, demand_model: Any = None, scenario: Any = None,
         progress: Callable[[str, float], None] | None = None,
     ) -> Plan:  # fmt: skip
-        asked.update(tables=tables, settings=settings)
+        asked.update(tables=tables, settings=settings, demand_model=demand_model)
         if progress is not None:
             progress("demand", 0.5)
         return made_up_plan()
@@ -86,6 +86,7 @@ def test_options_and_files_reach_settings_and_tables(shop: Path, tmp_path: Path,
     expected = Settings(horizon_days=60, alphas=(0.1, 0.2), unmet="lost", service_level=0.9, freq="D", seed=4)
     assert seen["settings"] == expected
     assert seen["tables"].as_of == pd.Timestamp("2024-05-06")
+    assert seen["demand_model"] is None
     assert not (tmp_path / "o" / "report.html").exists()
 
 
@@ -114,7 +115,7 @@ def test_fail_on_counts_the_level_and_what_is_more_urgent(
 def test_nothing_found_is_fine(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stockouts = made_up_plan().stockouts.assign(flag="ok")
     calm = Plan(frames={"stockouts": stockouts}, settings=Settings(), as_of=pd.Timestamp("2024-05-06"), freq="D")
-    fake = SimpleNamespace(make_plan=lambda tables, settings, progress: calm)
+    fake = SimpleNamespace(make_plan=lambda tables, settings, **_: calm)
     monkeypatch.setitem(sys.modules, "backorder_forecast.pipeline", fake)
     result = _run("report", shop, "--out", tmp_path / "o", "--fail-on", "watch", "--no-excel")
     assert result.exit_code == 0, result.output
@@ -187,21 +188,37 @@ def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monk
     )
     asked: dict[str, Any] = {}
 
-    def replay(tables: Any, *, origins: int, settings: Settings, progress: Callable[[str, float], None]) -> Any:
-        asked.update(origins=origins, settings=settings)
+    def replay(
+        tables: Any, *, origins: int, settings: Settings, demand_model: str | None, rivals: list[str],
+        progress: Callable[[str, float], None],
+    ) -> Any:  # fmt: skip
+        asked.update(origins=origins, settings=settings, demand_model=demand_model, rivals=rivals)
         progress("2024-04-01", 1.0)
         return SimpleNamespace(scores=scores, summary=lambda: scores)
 
     monkeypatch.setitem(sys.modules, "backorder_forecast.backtest", SimpleNamespace(backtest=replay))
     out = tmp_path / "scores.csv"
-    result = _run("backtest", shop, "--origins", 3, "--seed", 2, "--out", out)
+    models = ["--demand-model", "sba", "--rival", "ses", "--rival", "naive"]
+    result = _run("backtest", shop, "--origins", 3, "--seed", 2, "--out", out, *models)
     assert result.exit_code == 0, result.output
-    assert asked == {"origins": 3, "settings": Settings(seed=2)}
+    assert asked == {"origins": 3, "settings": Settings(seed=2), "demand_model": "sba", "rivals": ["ses", "naive"]}
     assert "pinball" in result.stdout
     assert "lower" in result.stdout
     assert "0.8124" in result.stdout
     assert out.read_text().startswith("stage,score,value")
     assert json.loads(_run("backtest", shop, "--json").stdout)["scores"][0]["value"] == 0.81239
+    assert (asked["demand_model"], asked["rivals"]) == (None, [])
+
+
+def test_a_baseline_may_forecast_the_demand_of_a_report(shop: Path, tmp_path: Path, seen: dict[str, Any]) -> None:
+    _run("report", shop, "--out", tmp_path / "o", "--demand-model", "croston", "--no-html", "--no-excel", "-q")
+    assert seen["demand_model"] == "croston"
+
+
+def test_an_unknown_demand_model_is_refused_in_words(shop: Path, tmp_path: Path) -> None:
+    result = _run("report", shop, "--out", tmp_path / "o", "--demand-model", "crosston", "-q")
+    assert result.exit_code == 2
+    assert "unknown baseline 'crosston' (did you mean 'croston'?); valid are: naive" in result.stderr
 
 
 def test_sample_writes_the_same_bytes_for_the_same_seed(tmp_path: Path) -> None:
@@ -279,7 +296,7 @@ def test_demo_takes_the_samples_of_the_folder_it_runs_in(
 
 
 def test_a_defect_keeps_its_traceback(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(tables: Any, settings: Any, progress: Any) -> Plan:
+    def broken(tables: Any, settings: Any, **_: Any) -> Plan:
         raise ZeroDivisionError
 
     monkeypatch.setitem(sys.modules, "backorder_forecast.pipeline", SimpleNamespace(make_plan=broken))

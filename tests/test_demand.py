@@ -1,29 +1,27 @@
 from __future__ import annotations
 
+import re
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from hand_made import constant_sales, flat_season, items_of, model_of, panel_of, skus
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hand_made import constant_sales, flat_season, items_of, panel_of, skus, sleepers
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from backorder_forecast.clock import Clock
-from backorder_forecast.demand import DemandModel, earlier_level, fit_demand, forecast_demand
+from backorder_forecast.demand import DemandModel, earlier_level, fit_demand
 from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.forecasters import forecast_demand
 from backorder_forecast.panel import RAN_OUT, DemandPanel, demand_panel
 from backorder_forecast.settings import Settings
 
 Floats = NDArray[np.float64]
 SUNDAY = pd.Timestamp("2024-06-30")
-LAWS = [(4.0, 10.0, 0.1), (0.3, 1.0, 0.1), (0.05, 0.06, 0.1), (60.0, 500.0, 0.2), (3.0, 12.0, 0.3)]
-
-
-def drawn(model: DemandModel, n_periods: int, n_paths: int, *, seed: int = 1, freq: str = "D") -> Floats:
-    clock = Clock.ahead(SUNDAY, freq, n_periods)
-    return model.paths(clock, n_paths=n_paths, seed=seed).draw()
+SIMPLE = Settings(global_model=False, smooth_items=0)
+TREES = Settings(smooth_items=10)
 
 
 def shop(n: int = 30, periods: int = 120, seed: int = 0, **columns: Any) -> DemandPanel:
@@ -32,115 +30,100 @@ def shop(n: int = 30, periods: int = 120, seed: int = 0, **columns: Any) -> Dema
     return panel_of(rng.negative_binomial(2.0, 2 / (2 + level[:, None]), (n, periods)), **columns)
 
 
-def variance_error(values: Floats) -> float:
-    """Standard error of the sample variance."""
-    centred = values - values.mean()
-    return float(np.sqrt(max((centred**4).mean() - values.var() ** 2, 0.0) / len(values)))
-
-
-# --- the law of the paths
-
-
-@pytest.mark.parametrize(("mean", "variance", "alpha"), LAWS)
-def test_one_period_and_sums_have_the_stated_mean_and_variance(mean: float, variance: float, alpha: float) -> None:
-    h, n = 12, 30_000
-    values = drawn(model_of(mean, variance, alpha=alpha), h, n)[0]
-    sums = values.sum(axis=1)
-    assert abs(sums.mean() - h * mean) < 4 * sums.std() / np.sqrt(n)
-    # Counts are never less spread than Poisson, so a law near it keeps a little more than its variance.
-    within = max(variance * (1 - alpha / 2), mean)
-    level = variance * alpha / 2
-    for first in (0, h - 1):
-        one = values[:, first]
-        assert abs(one.var() - (within + level)) < 4 * variance_error(one)
-    assert abs(sums.var() - (h * within + h**2 * level)) < 4 * variance_error(sums)
-    assert sums.var() > 1.1 * values.var(axis=0).sum(), "paths must carry the uncertainty of the level"
-
-
-@pytest.mark.parametrize(
-    ("mean", "variance", "zero", "alpha"), [(2.0, 8.0, 0.5, 0.2), (1.0, 2.0, 0.3, 0.1), (2.0, 40.0, 0.7, 0.3)]
-)
-def test_fractional_units_have_the_same_moments_and_the_stated_zeros(
-    mean: float, variance: float, zero: float, alpha: float
-) -> None:
-    h, n = 12, 30_000
-    values = drawn(model_of(mean, variance, alpha=alpha, zero_share=zero), h, n)[0]
-    sums = values.sum(axis=1)
-    assert abs(sums.mean() - h * mean) < 4 * sums.std() / np.sqrt(n)
-    level = variance * alpha / 2
-    law = h * (variance - level) + h**2 * level
-    assert abs(sums.var() - law) < 4 * variance_error(sums)
-    assert abs(values[:, 0].var() - variance) < 4 * variance_error(values[:, 0])
-    one = values.ravel()
-    assert abs((one == 0).mean() - zero) < 4 * np.sqrt(zero * (1 - zero) / len(one))
-    assert (one % 1 != 0).any()
-
-
-def test_the_season_scales_mean_and_level_error() -> None:
-    model = model_of([6.0], [6.0])
-    model.season.weekly[0] = [2.0, 0.5, 1, 1, 1, 1, 0.5]
-    values = drawn(model, 7, 30_000)[0]
-    mean = values.mean(axis=0)
-    wanted = 6.0 * model.season.weekly[0]
-    assert (np.abs(mean - wanted) < 4 * values.std(axis=0) / np.sqrt(len(values))).all()
-
-
-def test_paths_of_counts_are_counts_and_never_negative() -> None:
-    values = drawn(model_of([0.01, 0.5, 9.0, 3000.0], [0.5, 4.0, 9.0, 1e6]), 20, 200)
-    assert (values >= 0).all()
-    assert (values == np.floor(values)).all()
-
-
-@settings(max_examples=25)
-@given(
-    data=st.data(), n_paths=st.integers(2, 40), periods=st.integers(2, 15), bucket=st.integers(1, 7),
-    fractional=st.booleans(),
-)  # fmt: skip
-def test_a_redraw_is_identical_and_nothing_depends_on_how_much_is_drawn(
-    data: st.DataObject, n_paths: int, periods: int, bucket: int, fractional: bool
-) -> None:
-    model = model_of([0.2, 1.0, 5.0, 0.0, 40.0], [0.4, 3.0, 6.0, 0.0, 400.0], zero_share=0.4 if fractional else np.nan)
-    clock = Clock.ahead(SUNDAY, "D", periods)
-    paths = model.paths(clock, n_paths=n_paths, seed=3, bucket_size=bucket)
-    whole = paths.draw()
-    np.testing.assert_array_equal(paths.draw(), whole)
-    np.testing.assert_array_equal(np.concatenate([paths.draw(a, b) for a, b in paths.buckets()]), whole)
-    fewer = data.draw(st.integers(1, n_paths))
-    np.testing.assert_array_equal(model.paths(clock, n_paths=fewer, seed=3).draw(), whole[:, :fewer])
-    shorter = data.draw(st.integers(1, periods))
-    near = Clock.ahead(SUNDAY, "D", shorter)
-    np.testing.assert_array_equal(model.paths(near, n_paths=n_paths, seed=3).draw(), whole[:, :, :shorter])
-    assert not np.array_equal(model.paths(clock, n_paths=n_paths, seed=4).draw()[4], whole[4])
-
-
-def test_items_draw_from_streams_of_their_own_name() -> None:
-    both, alone = model_of([5.0, 5.0], [9.0, 9.0]), model_of([5.0], [9.0])
-    values = drawn(both, 10, 50)
-    assert not np.array_equal(values[0], values[1])
-    np.testing.assert_array_equal(drawn(alone, 10, 50)[0], values[0])
-
-
-def test_a_factor_scales_the_mean_and_a_zero_ends_demand() -> None:
-    model = model_of([4.0, 4.0], [9.0, 9.0])
-    scaled = model.scaled(np.array([2.5, 0.0]))
-    assert scaled.level.tolist() == [10.0, 0.0]
-    values = drawn(scaled, 5, 4000)
-    assert abs(values[0].mean() - 10) < 0.4
-    assert (values[1] == 0).all()
-
-
 # --- fitting
 
 
-def test_the_forecast_mean_is_the_mean_of_its_paths() -> None:
-    panel = shop(category=["x", "y"] * 15)
-    model = fit_demand(panel, Settings())
-    clock = Clock.ahead(panel.as_of, "D", 28)
-    values = model.paths(clock, n_paths=2000, seed=0).draw().sum(axis=2)
-    error = values.std(axis=1) / np.sqrt(2000)
-    z = (values.mean(axis=1) - model.mean(clock).sum(axis=1)) / error
-    assert np.abs(z).max() < 4.2
-    assert abs(z.mean()) < 4 / np.sqrt(len(z))
+@cache
+def by_trees() -> tuple[DemandPanel, DemandModel]:
+    """A panel whose rule only the global model sees, with some odd items, and the model of its demand."""
+    demand = sleepers(40, 88)
+    demand[0] = 0.0
+    demand[1, :-6], demand[1, -6:] = 0.0, 3.0
+    demand[2] += 0.25 * (demand[2] > 0)
+    panel = panel_of(demand, freq="W-MON", category=["x", "y"] * 20)
+    return panel, fit_demand(panel, TREES, window=4)
+
+
+def test_the_mean_of_the_paths_is_that_of_the_model_and_the_stated_one() -> None:
+    for panel, model in (by_trees(), (shop(), fit_demand(shop(), SIMPLE, window=28))):
+        window = model.near_periods
+        clock = Clock.ahead(panel.as_of, panel.freq, window * (7 if panel.freq == "W-MON" else 1))
+        mean = model.mean(clock).sum(axis=1)
+        np.testing.assert_allclose(mean, window * model.about["mean_per_period"])
+        values = model.paths(clock, n_paths=2000, seed=0).draw().sum(axis=2)
+        sold = mean > 0
+        z = (values.mean(axis=1) - mean)[sold] / (values.std(axis=1)[sold] / np.sqrt(2000))
+        assert np.abs(z).max() < 4.2
+        assert abs(z.mean()) < 4 / np.sqrt(len(z))
+
+
+def test_the_global_model_corrects_the_near_periods() -> None:
+    panel, model = by_trees()
+    assert model.near is not None
+    assert model.near_periods == 4
+    alone = fit_demand(panel, SIMPLE, window=4)
+    assert alone.near is not None
+    np.testing.assert_allclose(alone.near, 1.0)
+    weight = model.about["global_weight"].to_numpy()
+    assert (weight[3:] > 0).all()
+    # Items that stopped five to eight weeks ago are about to come back.
+    last = panel.demand[3:, ::-1]
+    quiet = (last > 0).argmax(axis=1)
+    sleep = np.arange(3, 40) % 4 < 2
+    near = model.mean(Clock.ahead(panel.as_of, "W-MON", 28))[3:].mean(axis=1) / alone.level[3:]
+    assert near[sleep & (quiet >= 1) & (quiet <= 5)].max() < near[sleep & (quiet >= 8)].min()
+
+
+def test_buckets_rows_and_cores_change_no_byte() -> None:
+    panel, model = by_trees()
+    clock = Clock.ahead(panel.as_of, "W-MON", 42)
+    whole = model.paths(clock, n_paths=20, seed=3).draw()
+    for threads, bucket in ((1, 7), (2, 1)):
+        with threadpool_limits(limits=threads):
+            again = fit_demand(panel, TREES, window=4)
+        for name in ("level", "level_variance", "within_variance", "zero_share", "near", "quiet_share"):
+            np.testing.assert_array_equal(getattr(again, name), getattr(model, name), err_msg=name)
+        pd.testing.assert_frame_equal(again.about, model.about)
+        assert again.losses is not None
+        assert model.losses is not None
+        pd.testing.assert_frame_equal(again.losses, model.losses)
+        paths = again.paths(clock, n_paths=20, seed=3, bucket_size=bucket)
+        np.testing.assert_array_equal(np.concatenate([paths.draw(a, b) for a, b in paths.buckets()]), whole)
+
+
+def test_each_item_says_how_it_is_forecast_and_why() -> None:
+    _, model = by_trees()
+    about = model.about
+    assert about.columns.tolist() == [
+        "sku", "location", "method", "method_reason", "global_weight", "own_weight", "demand_class", "mean_per_period",
+        "alpha", "n_periods", "n_nonzero", "censored_share", "confidence", "confidence_reason",
+    ]  # fmt: skip
+    assert about["method"][0] == "none"
+    assert about["method_reason"][0] == "no demand in the history"
+    assert about["global_weight"].between(0, 1).all()
+    assert about["own_weight"].between(0, 1).all()
+    trees = about["method"].str.contains("global trees").to_numpy()
+    np.testing.assert_array_equal(trees, about["global_weight"] > 0)
+    assert trees[3:].all()
+    reason = about["method_reason"][3]
+    found = re.fullmatch(r"(\d+) past windows of (\w+) items: loss (0\.\d\d) of that of NB-SES alone", reason)
+    assert found is not None, reason
+    assert found[2] == about["demand_class"][3]
+    assert float(found[3]) < 0.95
+    assert np.isnan(about["alpha"][0])
+    assert np.isnan(about["alpha"][1]), "six weeks: the level is from the group"
+    assert about["alpha"][3:].isin(Settings().alphas).all()
+    assert model.losses is not None
+    assert "weight of the global model" in set(model.losses["choice"])
+
+
+def test_without_a_trial_the_simple_model_stands_alone() -> None:
+    model = fit_demand(panel_of(np.full((3, 20), 2.0)), Settings())
+    assert model.about["method"].tolist() == ["NB-SES"] * 3
+    assert model.about["method_reason"].tolist() == ["too little history to compare methods: defaults"] * 3
+    assert (model.about["global_weight"] == 0).all()
+    assert model.losses is not None
+    assert model.losses.empty
 
 
 def test_the_order_of_sales_rows_does_not_matter_and_a_seed_repeats() -> None:
@@ -165,7 +148,7 @@ def test_the_level_is_recovered_where_stockouts_hide_a_fifth_of_it(how: str) -> 
         stock = rng.poisson(0.6 * level[:, None], demand.shape)
         hide &= demand >= stock
         demand[hide], exposure[hide] = stock[hide], RAN_OUT
-    aware, blind = fit_demand(panel_of(demand, exposure), Settings()), fit_demand(panel_of(demand), Settings())
+    aware, blind = fit_demand(panel_of(demand, exposure), SIMPLE), fit_demand(panel_of(demand), SIMPLE)
     assert abs(aware.level.sum() / level.sum() - 1) < 0.03
     assert blind.level.sum() / level.sum() < 0.95
     assert demand.mean(axis=1).sum() / level.sum() < 0.95
@@ -174,11 +157,30 @@ def test_the_level_is_recovered_where_stockouts_hide_a_fifth_of_it(how: str) -> 
 def test_the_fitted_variance_is_near_the_true_one() -> None:
     rng = np.random.default_rng(1)
     level = rng.uniform(1, 8, 150)
-    model = fit_demand(panel_of(rng.negative_binomial(2.0, 2 / (2 + level[:, None]), (150, 200))), Settings())
+    model = fit_demand(panel_of(rng.negative_binomial(2.0, 2 / (2 + level[:, None]), (150, 200))), SIMPLE)
     truth = level + level**2 / 2
     ratio = (model.level_variance + model.within_variance) / truth
     assert 0.8 < ratio.mean() < 1.1
     assert ((model.level_variance + model.within_variance) >= model.level - 1e-9).all()
+
+
+@pytest.mark.xfail(reason="the uncertainty of the level leaves out the gain 1 / n of young items", strict=True)
+def test_intervals_of_young_items_are_as_honest_as_those_of_old_ones() -> None:
+    inside = np.zeros((4, 2))
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        level = rng.uniform(2, 10, (200, 1)) * np.ones(126)
+        demand = rng.negative_binomial(2.0, 2 / (2 + level)).astype(np.float64)
+        demand[::2, :86] = 0.0
+        panel = panel_of(demand[:, :100], freq="W-MON")
+        paths = fit_demand(panel, SIMPLE, window=4).paths(Clock.ahead(panel.as_of, "W-MON", 182), n_paths=500, seed=0)
+        low, high = np.quantile(paths.draw().sum(axis=2), [0.05, 0.95], axis=1)
+        sold = demand[:, 100:].sum(axis=1)
+        hit = (low <= sold) & (sold <= high)
+        inside[seed] = hit[::2].mean(), hit[1::2].mean()
+    young, old = inside.mean(axis=0)
+    assert old > 0.85
+    assert young > 0.82
 
 
 def test_new_ended_and_never_sold_items() -> None:
@@ -232,10 +234,50 @@ def test_the_earlier_level_is_what_was_held_then() -> None:
     rng = np.random.default_rng(3)
     demand = np.concatenate([rng.poisson(2.0, (8, 200)), rng.poisson(8.0, (8, 60))], axis=1)
     panel = panel_of(demand)
-    model = fit_demand(panel, Settings())
-    assert earlier_level(panel, model, Settings(), periods_ago=60).sum() < 0.5 * model.level.sum()
+    model = fit_demand(panel, SIMPLE)
+    earlier = earlier_level(panel, model, SIMPLE, periods_ago=60)
+    assert earlier.sum() < 0.5 * model.level.sum()
+    # The smoothed level of then over that of now, times whatever level the model has now.
+    np.testing.assert_allclose(earlier_level(panel, model.scaled(np.full(8, 3.0)), SIMPLE, periods_ago=60), 3 * earlier)
+    np.testing.assert_allclose(earlier_level(panel, model, SIMPLE, periods_ago=0), model.level)
+    np.testing.assert_allclose(earlier, fit_demand(panel.until(200), SIMPLE.replace(alphas=(0.03,))).level, rtol=0.35)
+    new = panel_of(np.where(np.arange(260) < 230, 0.0, demand))
+    assert (earlier_level(new, fit_demand(new, SIMPLE), SIMPLE, periods_ago=60) == 0).all()
     dead = panel_of(np.zeros((2, 50)))
-    assert earlier_level(dead, fit_demand(dead, Settings()), Settings(), periods_ago=10).tolist() == [0, 0]
+    assert earlier_level(dead, fit_demand(dead, SIMPLE), SIMPLE, periods_ago=10).tolist() == [0, 0]
+
+
+def test_the_earlier_level_of_steady_items_is_that_of_now_with_all_corrections() -> None:
+    panel = panel_of(np.full((12, 60), 5.0), freq="W-MON")
+    model = fit_demand(panel, TREES, window=4)
+    np.testing.assert_allclose(earlier_level(panel, model, TREES, periods_ago=8), model.level, rtol=1e-6)
+
+
+def test_a_planned_promotion_is_in_the_forecast() -> None:
+    rng = np.random.default_rng(8)
+    weeks = pd.date_range("2022-01-03", periods=84, freq="W-MON")
+    sale = np.arange(84) % 12 == 5
+    demand = rng.poisson(np.where(sale, 12.0, 6.0), (30, 84))
+    panel = panel_of(demand[:, :80], freq="W-MON", start="2022-01-03")
+    events = pd.DataFrame({"kind": "sale", "start": weeks[sale], "end": weeks[sale] + pd.Timedelta(days=6)})
+    assert sale[80:].tolist() == [False] * 4
+    later = pd.DataFrame({"kind": ["sale"], "start": [weeks[81]], "end": [weeks[81] + pd.Timedelta(days=6)]})
+    clock = Clock.ahead(panel.as_of, "W-MON", 28)
+    none = fit_demand(panel, SIMPLE, window=4, events=events).mean(clock).mean(axis=0)
+    planned = fit_demand(panel, SIMPLE, window=4, events=pd.concat([events, later])).mean(clock).mean(axis=0)
+    np.testing.assert_allclose(none, 6.0, rtol=0.1)
+    np.testing.assert_allclose(planned[[0, 2, 3]], none[[0, 2, 3]], rtol=1e-6)
+    assert planned[1] / none[1] == pytest.approx(2.0, abs=0.2)
+
+
+def test_the_season_ahead_is_in_the_forecast() -> None:
+    rng = np.random.default_rng(9)
+    weeks = pd.date_range("2021-01-04", periods=180, freq="W-MON")
+    wave = 1 + 0.6 * np.sin(2 * np.pi * (weeks.day_of_year.to_numpy() + 3) / 365.25)
+    panel = panel_of(rng.poisson(8 * wave[:160], (40, 160)), freq="W-MON", start="2021-01-04")
+    model = fit_demand(panel, SIMPLE, window=4)
+    mean = model.mean(Clock.ahead(panel.as_of, "W-MON", 140)).mean(axis=0)
+    np.testing.assert_allclose(mean, 8 * wave[160:], rtol=0.1)
 
 
 def test_an_item_often_out_of_stock_is_forecast_with_low_confidence() -> None:

@@ -29,7 +29,9 @@ ORDER = (
     "world_catalogue", "world_laws", "world_shop", "world_chances", "world_timeline", "world_export", "synthetic",
     # demand
     "seasonality", "lifts", "events", "calendars", "nbses", "level_laws", "global_model", "smooth_items", "trials",
-    "choices", "demand_law", "demand", "point_laws", "baselines", "adapters", "outcomes", "scoring",
+    "choices", "demand_law", "demand", "point_laws", "baselines", "adapters", "forecasters",
+    "given_demand",
+    "outcomes", "scoring",
     # supply
     "order_lines", "lead_laws", "lead_tree", "scorecards", "leadtimes", "receipts",
     # stock and orders

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from backorder_forecast.nbses import LevelStates, choose_alpha, scan_levels
-from backorder_forecast.panel import RAN_OUT, DemandPanel
+from backorder_forecast.nbses import LevelStates, scan_levels
+from backorder_forecast.panel import RAN_OUT
 
 Floats = NDArray[np.float64]
 
@@ -19,7 +19,7 @@ def scan(
     exposure: ArrayLike | None = None,
     *,
     factors: Floats | None = None,
-    alpha: float = 0.1,
+    alpha: float | Floats = 0.1,
     init_periods: int = 4,
     first: int = 0,
     origins: list[int] | None = None,
@@ -35,7 +35,6 @@ def scan(
 
 def by_the_book(y: Floats, f: Floats, s: Floats, alpha: float, init: int, first: int = 0) -> tuple[float, float, int]:
     """The recursion of the module docstring in plain words, with scipy for the law of hidden demand."""
-    beta = max(alpha, 0.1)
     start: list[tuple[float, float]] = []
     m = v = 0.0
     used = 0
@@ -69,13 +68,13 @@ def by_the_book(y: Floats, f: Floats, s: Floats, alpha: float, init: int, first:
             continue
         gain = min(u, 1.0)
         error = sold - m * u
-        v += beta * gain * ((error**2 + extra) / u - v)
-        m += alpha * gain * error / u
+        v += max(alpha, 0.1, 1 / used) * gain * ((error**2 + extra) / u - v)
+        m += max(alpha, 1 / used) * gain * error / u
     return m, v, used
 
 
 @settings(max_examples=60)
-@given(data=st.data(), alpha=st.sampled_from([0.03, 0.1, 0.3]), n=st.integers(1, 25), first=st.integers(0, 3))
+@given(data=st.data(), alpha=st.sampled_from([0.01, 0.1, 0.3]), n=st.integers(1, 25), first=st.integers(0, 3))
 def test_the_compiled_scan_is_the_recursion_of_its_docstring(
     data: st.DataObject, alpha: float, n: int, first: int
 ) -> None:
@@ -173,38 +172,40 @@ def test_a_fifth_of_the_periods_hidden_leaves_the_level_where_a_plain_average_fa
     assert blind / level.sum() < 0.95
 
 
-def select(panel: DemandPanel, alphas: tuple[float, ...] = (0.03, 0.1, 0.3)) -> tuple[float, dict[float, float]]:
-    n, t = panel.demand.shape
-    return choose_alpha(
-        panel, np.ones((1, t)), np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64), alphas=alphas,
-        min_in_stock=0.25, init_periods=12,
-    )  # fmt: skip
+@given(y=st.lists(st.integers(0, 30), min_size=1, max_size=40), init=st.integers(1, 12))
+def test_a_young_level_is_the_mean_of_what_was_seen(y: list[int], init: int) -> None:
+    """Whatever the smoothing constant is below 1 / n."""
+    for alpha in (0.001, 1 / len(y)):
+        assert scan(y, alpha=alpha, init_periods=init).level[0, 0] == pytest.approx(np.mean(y), abs=1e-12)
 
 
-def test_the_smoothing_constant_fits_the_pace_of_the_level() -> None:
-    rng = np.random.default_rng(6)
-    steady = rng.poisson(6.0, (150, 120))
-    walk = np.exp(np.cumsum(rng.normal(0, 0.25, (150, 120)), axis=1) + 2.5)
-    slow, losses = select(panel_of(steady, freq="W-MON"))
-    fast, _ = select(panel_of(rng.poisson(np.minimum(walk, 1e4)), freq="W-MON"))
-    assert slow == 0.03
-    assert fast == 0.3
-    assert min(losses.values()) == 1.0
-    assert losses[0.3] > losses[0.1] > 1.0
+def test_periods_out_of_stock_do_not_age_an_item() -> None:
+    rng = np.random.default_rng(4)
+    y = rng.poisson(5.0, 30).astype(float)
+    gaps = np.zeros(90)
+    gaps[::3] = y
+    shown = np.zeros(90)
+    shown[::3] = 1.0
+    assert scan(gaps, shown, alpha=0.02).level[0, 0] == pytest.approx(y.mean())
 
 
-def test_without_enough_clean_windows_the_default_is_taken() -> None:
-    one = panel_of(np.random.default_rng(0).poisson(3.0, (1, 60)), freq="W-MON")
-    assert select(one) == (0.1, {})
-    few = panel_of(np.random.default_rng(0).poisson(3.0, (5, 150)), freq="W-MON")
-    assert select(few)[0] <= 0.05, "a constant level needs little smoothing, and more origins show it"
-    assert select(one, (0.3,)) == (0.3, {})
-    assert select(one, (0.02, 0.08, 0.4)) == (0.08, {})
-    short = panel_of(np.ones((200, 10)), freq="W-MON")
-    assert select(short) == (0.1, {})
-    out = np.ones((200, 80))
-    out[:, ::4] = 0.0
-    assert select(panel_of(np.ones((200, 80)), out, freq="W-MON")) == (0.1, {})
+def test_a_sudden_rise_counts_for_an_nth_or_for_the_smoothing_constant() -> None:
+    """After n - 1 periods of 2, one of 12 moves the level by 10 max(alpha, 1 / n)."""
+    for n in (5, 10, 20, 50, 200):
+        level = scan([2.0] * (n - 1) + [12.0], alpha=0.05).level[0, 0]
+        assert level == pytest.approx(2 + 10 * max(0.05, 1 / n)), n
+
+
+def test_each_item_may_have_a_smoothing_constant_of_its_own() -> None:
+    rng = np.random.default_rng(7)
+    demand = rng.poisson(rng.uniform(1, 9, (4, 1)), (4, 50))
+    alphas = np.array([0.01, 0.3, 0.05, 0.1])
+    together = scan(demand, alpha=alphas)
+    for i, alpha in enumerate(alphas):
+        alone = scan(demand[i : i + 1], alpha=float(alpha))
+        assert together.level[i, 0] == alone.level[0, 0]
+        assert together.variance[i, 0] == alone.variance[0, 0]
+    assert len(set((together.level[:, 0] - scan(demand, alpha=0.1).level[:, 0]).tolist())) == 4
 
 
 @pytest.mark.parametrize("y", [[0.0] * 20, [0.0] * 19 + [1.0], [5.0] * 20, [3.0], [1e12] * 20, [0.3, 0.0] * 10])

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from plan_fixture import AS_OF, made_up_plan
 
-from backorder_forecast.plots import ItemPicture, picture_png, picture_svg, plot_item
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from backorder_forecast.plots import (
+    ItemPicture,
+    draw_fan,
+    draw_losses,
+    draw_pit,
+    picture_png,
+    picture_svg,
+    plot_item,
+    style,
+)
 
 
 def _picture(sku: str = "001-SKU") -> ItemPicture:
@@ -131,8 +138,74 @@ def test_a_figure_shows_itself_in_a_notebook() -> None:
 
 
 def test_a_given_figure_is_drawn_into() -> None:
-    from matplotlib.figure import Figure
-
     mine = Figure(figsize=(5, 5))
     assert plot_item(_picture(), figure=mine) is mine
     assert len(mine.axes) == 4
+
+
+def _fan(n: int = 4) -> pd.DataFrame:
+    dates = pd.date_range("2024-05-06", periods=n, freq="W-MON")
+    return pd.DataFrame({"date": dates, 0.1: 1.0, 0.25: 2.0, 0.5: 3.0, 0.75: 4.0, 0.9: 6.0})
+
+
+def test_a_fan_shows_what_happened_in_the_middle_of_each_period() -> None:
+    axes = Figure().add_subplot()
+    draw_fan(axes, _fan(), title="A", after=pd.DataFrame({"date": _fan()["date"], "demand": [3.0, 0.0, 9.0, 2.0]}))
+    dots = next(line for line in axes.lines if line.get_label() == "what happened")
+    assert np.asarray(dots.get_ydata()).tolist() == [3.0, 0.0, 9.0, 2.0]
+    starts = (_fan()["date"] - pd.Timestamp("1970-01-01")).dt.days
+    assert np.asarray(dots.get_xdata()).tolist() == (starts + 3.5).tolist()
+    assert axes.get_ylim()[1] > 9.0
+    labels = axes.get_legend_handles_labels()[1]
+    assert "mean" not in labels, "no mean was given"
+    assert {"8 times in 10", "median"} <= set(labels)
+
+
+def test_bands_of_a_fan_reach_from_quantile_to_quantile_to_the_end_of_the_last_period() -> None:
+    axes = Figure().add_subplot()
+    draw_fan(axes, _fan(), title="A")
+    wide, narrow = (np.asarray(band.get_paths()[0].vertices) for band in axes.collections)
+    assert (wide[:, 1].min(), wide[:, 1].max()) == (1.0, 6.0)
+    assert (narrow[:, 1].min(), narrow[:, 1].max()) == (2.0, 4.0)
+    assert np.ptp(wide[:, 0]) == 28
+
+
+def test_weeks_out_of_stock_are_shaded_over_the_whole_height() -> None:
+    before = pd.DataFrame({"date": pd.date_range("2024-04-15", periods=3, freq="W-MON"), "demand": [5.0, 0.0, 2.0]})
+    axes = Figure().add_subplot()
+    draw_fan(axes, _fan(), title="A", before=before.assign(in_stock=[1.0, 0.2, np.nan]))
+    bars, shade = axes.containers
+    assert [bar.get_height() for bar in bars] == [5.0, 0.0, 2.0]
+    (box,) = (axes.transAxes.inverted().transform_bbox(patch.get_window_extent()) for patch in shade)
+    assert (box.y0, box.y1) == pytest.approx((0.0, 1.0))
+    assert shade[0].get_x() == bars[1].get_x()
+
+
+def test_a_pit_histogram_shows_the_shares_and_how_far_chance_goes() -> None:
+    shares = pd.DataFrame({"decile": range(1, 11), "share": [0.19, *[0.09] * 9]})
+    tops = []
+    for n in (100, 400):
+        axes = Figure().add_subplot()
+        draw_pit(axes, shares, title="PIT", n_observations=n)
+        assert [bar.get_height() for bar in axes.containers[0]] == shares["share"].tolist()
+        band = next(p for p in axes.patches if p.get_label() == "by chance alone")
+        tops.append(band.get_window_extent().transformed(axes.transData.inverted()).y1)
+    # Binomial: the standard error of a tenth is .03 of a hundred cases, half of that of four hundred.
+    assert tops == pytest.approx([0.1 + 1.96 * 0.03, 0.1 + 1.96 * 0.015])
+
+
+def test_losses_have_one_line_per_method_and_the_first_stands_out() -> None:
+    losses = pd.DataFrame({"own": [1.0, 2.0], "ses": [1.5, 2.5], "naive": [3.0, 4.0]}, index=[1, 2])
+    axes = Figure().add_subplot()
+    draw_losses(axes, losses, title="loss")
+    drawn = {line.get_label(): np.asarray(line.get_ydata()).tolist() for line in axes.lines}
+    assert drawn == losses.to_dict("list")
+    assert axes.lines[0].get_linewidth() > max(line.get_linewidth() for line in axes.lines[1:])
+    assert len({line.get_color() for line in axes.lines}) == 3
+
+
+def test_the_style_is_known_to_matplotlib() -> None:
+    import matplotlib as mpl
+
+    with mpl.rc_context(style()):
+        assert mpl.rcParams["axes.spines.top"] is False

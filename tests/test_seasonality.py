@@ -63,6 +63,15 @@ def test_the_year_is_recovered_from_weeks_and_from_months() -> None:
     assert index.mean() == pytest.approx(1)
 
 
+def test_the_year_is_recovered_from_days_beside_the_week() -> None:
+    days = pd.date_range("2021-01-04", periods=800)
+    year = 1 + 0.5 * np.sin(2 * np.pi * days.day_of_year.to_numpy() / 365.25)
+    panel = poisson_panel(year * WEEKDAYS[days.day_of_week], n=40, seed=12, freq="D", start="2021-01-04", low=0.5)
+    season = fit_seasonality(hidden(panel, 0.2))
+    np.testing.assert_allclose(season.weekly[0], WEEKDAYS, atol=0.05)
+    assert np.abs(season.factors(days)[0] - year * WEEKDAYS[days.day_of_week]).mean() < 0.05
+
+
 @pytest.mark.parametrize(("n", "yearly"), [(102, False), (104, True)])
 def test_two_years_are_needed(n: int, yearly: bool) -> None:
     panel = poisson_panel(weekly_wave(n), n=30, seed=3, freq="W-MON", start="2021-01-04")
@@ -115,6 +124,77 @@ def test_a_period_that_ran_out_teaches_no_season() -> None:
     assert np.abs(fit_seasonality(panel).weekly - 1).max() < 0.05
 
 
+def lumpy(mean: Floats, rng: np.random.Generator, shape: float = 0.3) -> Floats:
+    """Overdispersed counts: variance mean + mean^2 / shape."""
+    return np.asarray(rng.negative_binomial(shape, shape / (shape + mean)), dtype=np.float64)
+
+
+def plain_index(panel: DemandPanel) -> Floats:
+    """Units by week of the year, smoothed over five weeks, over their mean: all noise believed."""
+    weeks = panel.periods + pd.Timedelta(days=3)
+    position = np.minimum((weeks.day_of_year.to_numpy() - 1) // 7, 51)
+    smooth = pd.Series(panel.demand.sum(axis=0)).rolling(5, center=True, min_periods=1).mean().to_numpy()
+    units = np.bincount(position, smooth, 52) / np.bincount(position, minlength=52)
+    return np.asarray(units / units.mean())
+
+
+@pytest.mark.parametrize("law", ["poisson", "lumpy"])
+def test_noise_alone_is_no_season(law: str) -> None:
+    found, plain = [], []
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        demand = rng.poisson(4.0, (20, 156)) if law == "poisson" else lumpy(np.full((20, 156), 4.0), rng)
+        panel = panel_of(demand, freq="W-MON", start="2021-01-04")
+        found.append(np.sqrt(((fit_seasonality(panel).yearly[0] - 1) ** 2).mean()))
+        plain.append(np.sqrt(((plain_index(panel) - 1) ** 2).mean()))
+    assert np.mean(found) < 0.01
+    assert np.mean(found) < 0.25 * np.mean(plain)
+    assert np.max(found) < 0.05
+
+
+def test_nor_are_weekdays_that_differ_by_chance() -> None:
+    worst = []
+    for seed in range(12):
+        demand = lumpy(np.full((20, 120), 4.0), np.random.default_rng(seed))
+        worst.append(np.abs(fit_seasonality(panel_of(demand)).weekly - 1).max())
+    assert np.median(worst) < 0.05
+    assert np.max(worst) < 0.2
+
+
+def test_a_strong_season_is_believed_also_of_lumpy_items() -> None:
+    wave = weekly_wave(156)
+    for seed in range(4):
+        demand = lumpy(np.broadcast_to(4 * wave, (60, 156)), np.random.default_rng(seed), shape=0.5)
+        panel = panel_of(demand, freq="W-MON", start="2021-01-04")
+        found = fit_seasonality(panel).factors(panel.periods)[0]
+        assert np.corrcoef(found, wave)[0, 1] > 0.97
+        assert 0.75 < found.std() / wave.std() < 1.05
+        # What lumpiness hides is lost to the season, not the other way round.
+        assert np.abs(found - wave).mean() < 0.08
+
+
+def test_the_more_is_known_the_more_is_believed() -> None:
+    wave = weekly_wave(156)
+    error = np.zeros((10, 2))
+    for seed in range(10):
+        demand = lumpy(np.broadcast_to(4 * wave, (60, 156)), np.random.default_rng(seed))
+        for k, n in enumerate((3, 60)):
+            panel = panel_of(demand[:n], freq="W-MON", start="2021-01-04")
+            error[seed, k] = np.abs(fit_seasonality(panel).factors(panel.periods)[0] - wave).mean()
+    few, many = error.mean(axis=0)
+    assert many < 0.4 * few
+    assert few < np.abs(wave - 1).mean(), "even three lumpy items are better off with what they show"
+
+
+@pytest.mark.parametrize("rise", [3.0, 1 / 3])
+def test_the_season_is_found_beside_growth(rise: float) -> None:
+    wave = weekly_wave(156)
+    panel = poisson_panel(wave * np.linspace(1, rise, 156), n=60, seed=2, freq="W-MON", start="2021-01-04", low=6)
+    found = fit_seasonality(panel).factors(panel.periods)[0]
+    assert np.abs(found - wave).mean() < 0.04
+    assert np.abs(found - wave).max() < 0.12
+
+
 def test_a_group_has_its_own_season_and_a_small_one_borrows() -> None:
     wave = weekly_wave(156)
     n = 90
@@ -124,15 +204,31 @@ def test_a_group_has_its_own_season_and_a_small_one_borrows() -> None:
     season = fit_seasonality(panel, groups)
     assert season.groups == ["flat", "one wave", "waves"]
     assert season.item_group.tolist() == [2] * 44 + [1] + [0] * 45
-    strength = season.factors(panel.periods).std(axis=1)
-    assert strength[0] < 0.07
-    assert strength[2] > 0.3
-    alone = fit_seasonality(panel, groups, shrink_units=1e9).factors(panel.periods)
-    # With endless shrinkage nobody has a season of their own.
-    assert np.abs(alone - 1).max() < 0.01
-    drawn = np.abs(season.yearly[1] - season.yearly[[0, 2]].mean(axis=0)).mean()
-    free = fit_seasonality(panel, groups, shrink_units=1.0).yearly
-    assert drawn < np.abs(free[1] - free[[0, 2]].mean(axis=0)).mean()
+    found = season.factors(panel.periods)
+    error = np.abs(found - np.stack([np.ones(156), wave, wave])).mean(axis=1)
+    assert error[0] < 0.03
+    assert error[2] < 0.04
+    # Hardly anything is sold of the small group: it has the season of all items, half a wave.
+    slow = panel_of(panel.demand.copy(), freq="W-MON", start="2021-01-04")
+    slow.demand[44] = np.random.default_rng(1).poisson(0.05, 156)
+    borrowed, everyone = fit_seasonality(slow, groups), fit_seasonality(slow)
+    strength = everyone.factors(panel.periods)[0].std()
+    assert strength == pytest.approx(0.5 * wave.std(), rel=0.1)
+    away = np.abs(borrowed.yearly - everyone.yearly).mean(axis=1)
+    assert away[1] < 0.3 * away[[0, 2]].min()
+
+
+def test_groups_that_differ_by_chance_share_the_season_of_all() -> None:
+    wave = weekly_wave(156)
+    panel = poisson_panel(wave, n=90, seed=9, freq="W-MON", start="2021-01-04")
+    groups = pd.Series(np.random.default_rng(0).permutation(np.repeat(list("abc"), 30)))
+    everyone = fit_seasonality(panel).yearly
+    grouped = np.abs(fit_seasonality(panel, groups).yearly - everyone).mean()
+    alone = []
+    for name in "abc":
+        own = panel_of(panel.demand[(groups == name).to_numpy()], freq="W-MON", start="2021-01-04")
+        alone.append(np.abs(fit_seasonality(own).yearly - everyone).mean())
+    assert grouped < 0.2 * min(alone)
 
 
 def test_groups_may_be_missing() -> None:

@@ -8,6 +8,7 @@ items by trials at past origins (`trials.py`). The law is that of `demand_law.py
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,7 @@ def fit_demand(
     events
         Table `events`: promotions and other dated events, past and planned.
     """
+    panel = _while_on_sale(panel)
     items = panel.items
     window = default_window(panel.freq) if window is None else window
     choice = choose(panel, events, settings, window=window)
@@ -91,6 +93,15 @@ def fit_demand(
         items, law.level, law.level_variance, law.within, zero, calendar.season, starts, ends, about,
         effects=calendar.effects, near=near, near_periods=window, quiet_share=quiet, losses=choice.losses,
     )  # fmt: skip
+
+
+def _while_on_sale(panel: DemandPanel) -> DemandPanel:
+    """The panel without the periods after an item's stated end: zeros there say nothing of items still on sale."""
+    _, ends = sale_dates(panel.items)
+    if not ends.notna().any():
+        return panel
+    over = panel.periods.to_numpy()[None, :] > ends.to_numpy()[:, None]
+    return replace(panel, exposure=np.where(over, 0.0, panel.exposure))
 
 
 class _Models(NamedTuple):

@@ -34,6 +34,7 @@ def forecast_demand(
     seed: int = 0,
     *,
     settings: Settings | None = None,
+    events: pd.DataFrame | None = None,
     model: Forecaster | str | None = None,
 ) -> SamplePaths:
     """Sample paths of demand over the `horizon` periods after a panel.
@@ -48,6 +49,9 @@ def forecast_demand(
         Seed of the paths.
     settings
         Defaults of `Settings` where not given; an object given as `model` has its own.
+    events
+        Promotions and other dated events, past and planned: columns kind, start, end, optionally sku, category,
+        supplier and effect. An object given as `model` does not see them.
     model
         The name of a baseline ("croston", "sba", ...; see `baseline`), or an object with
         `forecast(panel, horizon, seed) -> SamplePaths`, such as `adapt` makes; the library's own model where not given.
@@ -78,7 +82,7 @@ def forecast_demand(
     settings = settings or Settings(seed=seed)
     if model is not None:
         return asked_paths(as_forecaster(model, settings), panel, clock.n_periods, seed)
-    fitted = fit_demand(panel, settings, window=default_window(panel.freq, clock.n_periods))
+    fitted = fit_demand(panel, settings, window=default_window(panel.freq, clock.n_periods), events=events)
     return fitted.paths(clock, n_paths=settings.n_paths, seed=seed, bucket_size=settings.bucket_size)
 
 

@@ -210,7 +210,7 @@ def _trees(loss: str, leaf: int) -> HistGradientBoostingRegressor:
 
 
 def _training_rows(past: PastFeatures, window: int, origins: Ints, max_rows: int) -> tuple[Ints, Ints]:
-    """Items and columns of the rows learned from: begun, in stock for a part of the window; a sample if there are many."""
+    """Items and columns of the rows learned from: begun and in stock for a part; a sample if there are many."""
     shown = _window_share(past.panel.exposure, past.origins[origins], window) >= _LEAST_SHOWN
     begun = past.first[:, None] < past.origins[origins][None, :]
     item, column = np.nonzero(shown & begun)

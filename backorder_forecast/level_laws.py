@@ -1,8 +1,8 @@
 """From the state of NB-SES to the law of an item's demand, and from that law to the law of a sum of periods.
 
 The variance is drawn to the line that all items share, log v = c + d log m. Of the one-step variance v, v a / 2 is the
-level's own uncertainty (Harvey 1989: the stationary error variance of exponential smoothing). Items with little history
-take a gamma-Poisson posterior from their group.
+level's own uncertainty (Harvey 1989: the stationary error variance of exponential smoothing), v / n where n periods
+are fewer than 2 / a. Items with little history take a gamma-Poisson posterior from their group.
 
 With F1 the sum of the factors ahead and F2 the sum of their squares, a sum has mean m F1 and variance
 m F1 + (w - m) F2 + l F1^2 for counts, w F2 + l F1^2 in other units: the moments of what `demand_law` draws.
@@ -137,7 +137,8 @@ def level_law(
     level = states.level[:, origin]
     used, nonzero = states.n_used[:, origin], states.n_nonzero[:, origin]
     variance = _shrunk_variance(states, origin, alpha, shrink_n, counted)
-    level_variance = variance * alpha / 2
+    # The level of a young item is a mean of n periods, whatever the constant.
+    level_variance = variance * np.clip(np.maximum(alpha / 2, 1.0 / np.maximum(used, 1.0)), 0.0, 0.5)
     law = LevelLaw(level.copy(), level_variance, variance - level_variance)
     thin = (used < init_periods) | (nonzero < 1)
     return _from_group(states, origin, group, thin, law), thin

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from backorder_forecast.choices import (
     CARRY,
+    DRIFT,
     OWN_WEIGHTS,
     QUIET,
     SPREADS,
@@ -101,6 +102,23 @@ def test_a_correction_carries_on_only_where_it_lasts() -> None:
         first, last = max(born[i], 0), min(max(born[i] + age, 0), 104)
         demand[i, first:last] = rng.poisson(6.0, last - first)
     assert chosen(demand, 4, settings).carry >= 0.5, "the dead stay dead"
+
+
+def test_what_a_whole_class_sold_more_than_forecast_is_expected_again() -> None:
+    rng = np.random.default_rng(5)
+    slow = SIMPLE.replace(alphas=(0.01,))
+    level = rng.uniform(2, 10, (80, 1))
+    apart = chosen(rng.poisson(level, (80, 104)), 4, slow)
+    assert apart.drift[SMOOTH] == pytest.approx(1.0, abs=0.03)
+    # All items grow by 2 % a week; a level that hardly moves lags behind.
+    growing = chosen(rng.poisson(level * 1.02 ** np.arange(104)), 4, slow)
+    most = int(growing.n_sums.argmax())
+    assert growing.drift[most] > 1.3
+    rows = growing.losses[(growing.losses["choice"] == "drift") & (growing.losses["class"] == CLASSES[most])]
+    loss = rows.set_index("candidate")["relative_loss"]
+    assert loss["1"] < loss["0.5"] < loss["0"] == 1.0
+    shrinking = chosen(rng.poisson(5 * level * 0.98 ** np.arange(104)), 4, slow)
+    assert shrinking.drift[int(shrinking.n_sums.argmax())] < 0.8
 
 
 def test_steady_growth_gives_items_models_of_their_own() -> None:
@@ -200,7 +218,7 @@ def test_nothing_after_the_last_period_chooses() -> None:
     first = choose(panel.until(150), past, settings, window=4)
     again = choose(wild.until(150), pd.concat([past, ahead], ignore_index=True), settings, window=4)
     pd.testing.assert_frame_equal(first.losses, again.losses)
-    for name in ("alpha", "weight", "own_weight", "spread", "quiet", "n_sums"):
+    for name in ("alpha", "weight", "own_weight", "drift", "spread", "quiet", "n_sums"):
         np.testing.assert_array_equal(getattr(first, name), getattr(again, name))
     assert (first.carry, first.season_column) == (again.carry, again.season_column)
     assert first.losses["relative_loss"].nunique() > 10
@@ -214,8 +232,10 @@ def test_defaults_for_a_short_history(freq: str, alpha: float) -> None:
     short = panel_of(np.full((20, 6), 3.0), freq=freq, category=["a", "b"] * 10)
     choice = choose(short, None, Settings(), window=4)
     assert choice.alpha.tolist() == [alpha] * len(CLASSES)
-    for values, default in ((choice.weight, 0), (choice.own_weight, 0), (choice.spread, 1), (choice.quiet, 0)):
-        assert values.tolist() == [default] * len(CLASSES)
+    for values in (choice.weight, choice.own_weight, choice.quiet):
+        assert values.tolist() == [0] * len(CLASSES)
+    for values in (choice.spread, choice.drift):
+        assert values.tolist() == [1] * len(CLASSES)
     assert (choice.carry, choice.season_column) == (0.5, "category")
     assert choice.n_sums.sum() == 0
     assert choice.losses.columns.tolist() == ["class", "choice", "candidate", "relative_loss"]
@@ -231,7 +251,7 @@ def test_the_default_constant_is_the_nearest_of_those_allowed() -> None:
 def test_what_is_switched_off_is_not_tried() -> None:
     demand = np.random.default_rng(0).poisson(6.0, (60, 100))
     choice = chosen(demand)
-    assert set(choice.losses["choice"]) == {"smoothing constant", "spread", "quiet periods"}
+    assert set(choice.losses["choice"]) == {"smoothing constant", "drift", "spread", "quiet periods"}
     assert (choice.weight == 0).all()
     assert (choice.own_weight == 0).all()
 
@@ -245,7 +265,7 @@ def test_all_that_was_compared_is_shown() -> None:
     rows = choice.losses
     candidates = {
         "smoothing constant": settings.alphas, "weight of the global model": WEIGHTS,
-        "weight of own models": OWN_WEIGHTS, "spread": SPREADS, "quiet periods": QUIET, "carry": CARRY,
+        "weight of own models": OWN_WEIGHTS, "drift": DRIFT, "spread": SPREADS, "quiet periods": QUIET, "carry": CARRY,
     }  # fmt: skip
     assert set(rows["choice"]) == {*candidates, "season"}
     assert set(rows["class"]) <= {*CLASSES, "all"}

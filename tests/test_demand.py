@@ -11,6 +11,7 @@ from hand_made import constant_sales, flat_season, items_of, panel_of, skus, sle
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from backorder_forecast.choices import choose
 from backorder_forecast.clock import Clock
 from backorder_forecast.demand import DemandModel, earlier_level, fit_demand
 from backorder_forecast.errors import InvalidSettings
@@ -72,6 +73,20 @@ def test_the_global_model_corrects_the_near_periods() -> None:
     sleep = np.arange(3, 40) % 4 < 2
     near = model.mean(Clock.ahead(panel.as_of, "W-MON", 28))[3:].mean(axis=1) / alone.level[3:]
     assert near[sleep & (quiet >= 1) & (quiet <= 5)].max() < near[sleep & (quiet >= 8)].min()
+
+
+def test_of_a_correction_the_carried_part_stays_in_the_level() -> None:
+    """Level and near factor share the ratio of the means; both laws have the same smoothed level beneath."""
+    panel, model = by_trees()
+    carry = choose(panel, None, TREES, window=4).carry
+    alone = fit_demand(panel, SIMPLE, window=4)
+    assert carry < 1
+    assert alone.near is not None
+    assert model.near is not None
+    kept = model.level[3:] / (alone.level * alone.near)[3:]
+    ratio = kept * model.near[3:]
+    assert np.abs(ratio - 1).max() > 0.5
+    np.testing.assert_allclose(kept, ratio**carry, rtol=1e-6)
 
 
 def test_buckets_rows_and_cores_change_no_byte() -> None:

@@ -95,6 +95,18 @@ def test_any_window_has_the_variance_of_the_law(kind: str) -> None:
             assert abs(sums.var() - variance[i]) < 4 * variance_error(sums)
 
 
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "quiet" not in kind])
+def test_quantiles_of_the_sum_need_no_paths(kind: str) -> None:
+    """Near those of the paths: by how much the paths say that a quantile is of another level."""
+    model, levels, n = KINDS[kind], [0.1, 0.5, 0.75, 0.9, 0.95], 20_000
+    quantiles = model.sum_quantiles(Clock.ahead(SUNDAY, "D", 21), levels)
+    assert quantiles.shape == (2, 5)
+    sums = drawn(model, 21, n).sum(axis=2)[:, :, None]
+    below, up_to = (sums < quantiles[:, None]).mean(axis=1), (sums <= quantiles[:, None]).mean(axis=1)
+    assert (up_to > np.array(levels) - 0.05).all()
+    assert (below < np.array(levels) + 0.05).all()
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_counts_are_whole_numbers_and_nothing_is_negative(kind: str) -> None:
     values = drawn(KINDS[kind], 30, 300)

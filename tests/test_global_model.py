@@ -68,7 +68,7 @@ def planted(origin: int) -> DemandPanel:
     """The same panel with other demand, some of it huge, some hidden, from the origin on."""
     rng = np.random.default_rng(5)
     demand, exposure = panel().demand.copy(), panel().exposure.copy()
-    demand[:, origin:] = rng.choice([0.0, 3.0, 1e6], demand[:, origin:].shape)
+    demand[:, origin:] = rng.choice([0.0, 1e4, 1e6], demand[:, origin:].shape)
     exposure[:, origin + 1 :] = rng.choice([1.0, 0.4, 0.0, RAN_OUT], exposure[:, origin + 1 :].shape)
     return replace(panel(), demand=demand, exposure=exposure)
 
@@ -105,19 +105,32 @@ def test_what_is_learned_before_a_period_does_not_depend_on_it_or_later(before: 
 
 def test_hidden_periods_teach_nothing() -> None:
     rng = np.random.default_rng(2)
-    hide = (rng.random(panel().demand.shape) < 0.05) & (np.arange(80) > 20)
+    hide = (rng.random(panel().demand.shape) < 0.3) & (np.arange(80) > 20)
     shown = np.where(hide, 0.0, 1.0)
     zeros, junk = (past_of(panel_of(np.where(hide, x, panel().demand), shown, freq="W-MON")) for x in (0.0, 999.0))
     learned, other = learned_of(zeros, LATEST), learned_of(junk, LATEST)
-    np.testing.assert_array_equal(forecast(zeros, learned, 79)[0], forecast(junk, other, 79)[0])
-    # A window is learned from where it lies after the first sale and in stock throughout.
+    for mine, theirs in zip(forecast(zeros, learned, 79), forecast(junk, other, 79), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    # A window is learned from where it lies after the first sale and a quarter of it was in stock.
     first = first_period(panel())
     begun = [(i, o) for i in range(60) for o in range(6, LATEST - WINDOW + 1) if first[i] < o]
     assert trained()[1].n_rows == len(begun)
-    assert learned.n_rows == sum(not hide[i, o : o + WINDOW].any() for i, o in begun) < len(begun)
-    for code in (RAN_OUT, 0.5):
-        partly = past_of(panel_of(panel().demand, np.where(hide, code, 1.0), freq="W-MON"))
-        assert learned_of(partly, LATEST).n_rows == learned.n_rows
+    assert learned.n_rows == sum(shown[i, o : o + WINDOW].mean() >= 0.25 for i, o in begun) < len(begun)
+
+
+@pytest.mark.parametrize("code", [0.0, 0.5, RAN_OUT])
+def test_demand_behind_stockouts_is_in_the_forecast(code: float) -> None:
+    """A third of the weeks show nothing or half of their demand; the forecast is of a window in stock."""
+    rng = np.random.default_rng(4)
+    level = rng.uniform(4, 9, (60, 1))
+    demand = rng.poisson(level, (60, 80)).astype(np.float64)
+    hide = (rng.random(demand.shape) < 0.33) & (np.arange(80) > 4)
+    sold = np.where(hide, 0.0 if code == 0 else rng.binomial(demand.astype(int), 0.5), demand)
+    past = past_of(panel_of(sold, np.where(hide, code, 1.0), freq="W-MON"))
+    mean, _ = forecast(past, learned_of(past, 80), 80)
+    truth = WINDOW * level.sum()
+    assert mean.sum() == pytest.approx(truth, rel=0.04)
+    assert WINDOW * sold.mean(axis=1).sum() < 0.9 * truth
 
 
 # --- what it learns

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backorder_forecast.level_laws import sum_loss
-from backorder_forecast.panel import RAN_OUT, DemandPanel
+from backorder_forecast.panel import RAN_OUT, RAN_OUT_SHARE, DemandPanel
 from backorder_forecast.settings import Settings
 from backorder_forecast.trials import (
     CLASSES,
@@ -80,18 +80,41 @@ def test_origins_are_one_window_apart_up_to_the_last_that_is_over() -> None:
     assert len(few.origins) > len(many.origins), "fewer items are tried more often"
 
 
-def test_windows_touched_by_a_stockout_are_not_scored() -> None:
+@pytest.mark.parametrize(("code", "worth"), [(0.0, 0.0), (0.4, 0.4), (RAN_OUT, RAN_OUT_SHARE)])
+def test_of_a_window_touched_by_a_stockout_the_part_in_stock_is_scored(code: float, worth: float) -> None:
+    panel, whole = shop(), trial_of(shop())
+    k = 5
+    origin = int(whole.origins[k])
+    item = int(panel.demand[:, origin + 1].argmax())
+    exposure = panel.exposure.copy()
+    exposure[item, origin + 1] = code
+    trial = trial_of(replace(panel, exposure=exposure))
+    hidden = panel.demand[item, origin + 1]
+    assert hidden > 0
+    other = np.ones_like(trial.scored)
+    other[item, k] = False
+    factor = trial.factors[trial.calendar.row[item], origin + 1]
+    for name, lost in (("actual", hidden if worth == 0 else 0.0), ("factor_sum", (1 - worth) * factor),
+                       ("square_sum", (1 - worth) * factor**2)):  # fmt: skip
+        mine, before = getattr(trial, name), getattr(whole, name)
+        np.testing.assert_allclose(mine[other], before[other], rtol=1e-12)
+        assert mine[item, k] == pytest.approx(before[item, k] - lost)
+    assert trial.shown[item, k] == pytest.approx(trial.factor_sum[item, k] / whole.factor_sum[item, k])
+    assert (trial.shown[other] == 1).all()
+    np.testing.assert_array_equal(trial.scored, whole.scored)
+
+
+def test_a_window_mostly_out_of_stock_is_not_scored() -> None:
     panel = shop()
     origin = int(trial_of(panel).origins[-2])
-    for code in (RAN_OUT, 0.0, 0.5):
-        exposure = panel.exposure.copy()
-        exposure[3, origin + WINDOW - 1], exposure[5, origin + WINDOW], exposure[7, origin - 1] = code, code, code
-        trial = trial_of(replace(panel, exposure=exposure))
-        expected = np.ones_like(trial.scored)
-        expected[3, -2], expected[5, -1] = False, False
-        # Just before the origin it is of the window before.
-        expected[7, -3] = False
-        np.testing.assert_array_equal(trial.scored, expected & (trial.first[:, None] < trial.origins))
+    exposure = panel.exposure.copy()
+    # Of four weeks none, a fifth, and just enough.
+    exposure[3, origin : origin + WINDOW] = 0.0
+    exposure[5, origin : origin + WINDOW] = 0.2
+    exposure[7, origin : origin + WINDOW - 1] = 0.0
+    trial = trial_of(replace(panel, exposure=exposure))
+    assert (~trial.scored).sum() == 2
+    assert trial.scored[[3, 5, 7], -2].tolist() == [False, False, True]
 
 
 def test_nor_are_items_before_their_first_sale() -> None:
@@ -108,7 +131,7 @@ def test_no_trial_of_a_short_history_or_of_few_sums() -> None:
     assert make_trial(shop(n_periods=7), "", None, SETTINGS, WINDOW) is None
     one = panel_of(np.full((1, 200), 2.0), freq="W-MON")
     assert make_trial(one, "", None, SETTINGS, WINDOW) is None
-    hidden = replace(shop(), exposure=np.where(np.arange(N_PERIODS) % WINDOW == 0, 0.5, 1.0) * np.ones((30, 1)))
+    hidden = replace(shop(), exposure=np.where(np.arange(N_PERIODS) >= 100, 0.2, 1.0) * np.ones((30, 1)))
     assert make_trial(hidden, "", None, SETTINGS, WINDOW) is None
 
 
@@ -143,11 +166,9 @@ def test_a_candidate_sees_nothing_after_its_origin() -> None:
     rng = np.random.default_rng(1)
     for k in (0, 2, len(trial.origins) - 1):
         origin = int(trial.origins[k])
-        demand, exposure = panel.demand.copy(), panel.exposure.copy()
+        demand = panel.demand.copy()
         demand[:, origin:] = rng.choice([0.0, 2.0, 1e5], demand[:, origin:].shape)
-        # Stockouts after the origin change what is scored, not what is forecast.
-        exposure[:15, origin:] = 0.3
-        other = trial_of(replace(panel, demand=demand, exposure=exposure))
+        other = trial_of(replace(panel, demand=demand))
         np.testing.assert_array_equal(trial.origins, other.origins)
         known, now = sums_of(trial, ALPHA), sums_of(other, ALPHA)
         for mine, theirs in zip(known, now, strict=True):

@@ -40,8 +40,9 @@ MOMENTUM = {"D": (7, 28), "W": (1, 4), "M": (1, 4)}
 """Periods over which the demand of all items is held against their slow levels."""
 MIN_HISTORY = {"D": 28, "W": 6, "M": 4}
 """Periods before the first origin that is learned from."""
-_LEAST_SHOWN = 0.25
+_LEAST_SHOWN = 0.8
 _LIMIT = 50.0
+_MOST = 1000.0
 _BINS = 64
 _TREES = {"max_iter": 120, "learning_rate": 0.06, "max_leaf_nodes": 6, "l2_regularization": 5.0, "max_bins": _BINS}
 
@@ -136,7 +137,7 @@ def _fitted(
 ) -> Learned | None:
     demand, part = _shown_part(past, item, origin, window)
     anchor = anchor * part
-    ratio = demand / anchor
+    ratio = np.minimum(demand / anchor, _MOST)
     odd = item % 2 == 1
     if min(int(odd.sum()), int((~odd).sum())) < 50 or not demand.any():
         return None
@@ -149,7 +150,7 @@ def _fitted(
         if not ratio[train].any():
             return None
         trees = _trees("poisson", leaf).fit(binned[train], ratio[train], sample_weight=anchor[train])
-        fitted[test] = trees.predict(binned[test])
+        fitted[test] = np.clip(trees.predict(binned[test]), 0.0, _MOST)
         means.append(trees)
     expected = np.maximum(fitted * anchor, 1e-3 * past.floor)
     error = (demand - expected) ** 2 / expected
@@ -180,7 +181,7 @@ def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence
         features, anchor = _features(past, item, np.full(len(item), column), window)
         binned = _binned(features, learned.edges[:-1])
         with threadpool_limits(limits=1, user_api="openmp"):
-            ratio = np.mean([trees.predict(binned) for trees in learned.means], axis=0)
+            ratio = np.mean([np.clip(trees.predict(binned), 0.0, _MOST) for trees in learned.means], axis=0)
             of_mean = _binned(ratio[:, None], learned.edges[-1:])
             spread = learned.spread.predict(np.column_stack([binned, of_mean]))
         mean[item, k] = ratio * anchor

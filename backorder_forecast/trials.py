@@ -36,7 +36,7 @@ Bools = NDArray[np.bool_]
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "no_demand", "new")
 """Classes of items that share a choice: the demand classes, and items with little history."""
 NEW = len(CLASSES) - 1
-LEAST_SHOWN = 0.25
+LEAST_SHOWN = 0.8
 """In-stock share of a window from which it is scored and learned from."""
 WINDOW = {"D": 28, "W": 4, "M": 3}
 """Protection interval in periods where none is given, by the first letter of the clock."""

@@ -42,7 +42,8 @@ def by_trees() -> tuple[DemandPanel, DemandModel]:
     demand[1, :-6], demand[1, -6:] = 0.0, 3.0
     demand[2] += 0.25 * (demand[2] > 0)
     panel = panel_of(demand, freq="W-MON", category=["x", "y"] * 20)
-    return panel, fit_demand(panel, TREES, window=4)
+    with threadpool_limits(limits=2):
+        return panel, fit_demand(panel, TREES, window=4)
 
 
 def test_the_mean_of_the_paths_is_that_of_the_model_and_the_stated_one() -> None:
@@ -93,15 +94,16 @@ def test_buckets_rows_and_cores_change_no_byte() -> None:
     panel, model = by_trees()
     clock = Clock.ahead(panel.as_of, "W-MON", 42)
     whole = model.paths(clock, n_paths=20, seed=3).draw()
-    for threads, bucket in ((1, 7), (2, 1)):
-        with threadpool_limits(limits=threads):
-            again = fit_demand(panel, TREES, window=4)
-        for name in ("level", "level_variance", "within_variance", "zero_share", "near", "quiet_share"):
-            np.testing.assert_array_equal(getattr(again, name), getattr(model, name), err_msg=name)
-        pd.testing.assert_frame_equal(again.about, model.about)
-        assert again.losses is not None
-        assert model.losses is not None
-        pd.testing.assert_frame_equal(again.losses, model.losses)
+    # The first fit had two threads.
+    with threadpool_limits(limits=1):
+        again = fit_demand(panel, TREES, window=4)
+    for name in ("level", "level_variance", "within_variance", "zero_share", "near", "quiet_share"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(model, name), err_msg=name)
+    pd.testing.assert_frame_equal(again.about, model.about)
+    assert again.losses is not None
+    assert model.losses is not None
+    pd.testing.assert_frame_equal(again.losses, model.losses)
+    for bucket in (1, 7):
         paths = again.paths(clock, n_paths=20, seed=3, bucket_size=bucket)
         np.testing.assert_array_equal(np.concatenate([paths.draw(a, b) for a, b in paths.buckets()]), whole)
 
@@ -179,10 +181,9 @@ def test_the_fitted_variance_is_near_the_true_one() -> None:
     assert ((model.level_variance + model.within_variance) >= model.level - 1e-9).all()
 
 
-@pytest.mark.xfail(reason="the uncertainty of the level leaves out the gain 1 / n of young items", strict=True)
 def test_intervals_of_young_items_are_as_honest_as_those_of_old_ones() -> None:
-    inside = np.zeros((4, 2))
-    for seed in range(4):
+    inside = np.zeros((2, 2))
+    for seed in range(2):
         rng = np.random.default_rng(seed)
         level = rng.uniform(2, 10, (200, 1)) * np.ones(126)
         demand = rng.negative_binomial(2.0, 2 / (2 + level)).astype(np.float64)
@@ -219,6 +220,17 @@ def test_new_ended_and_never_sold_items() -> None:
     assert mean[3, 8] > 0
     assert (mean[3, 9:] == 0).all()
     assert (mean[4] == 0).all()
+
+
+def test_a_zero_after_the_stated_end_is_no_zero() -> None:
+    demand = np.full((12, 120), 3.0)
+    demand[6:, 60:] = 0.0
+    ended = pd.to_datetime(pd.Series([None] * 6 + ["2023-03-02"] * 6))
+    stated = fit_demand(panel_of(demand, discontinued=ended), SIMPLE)
+    np.testing.assert_allclose(stated.level, 3.0, rtol=0.05)
+    assert stated.about["n_periods"].tolist() == [120] * 6 + [60] * 6
+    assert (stated.mean(Clock.ahead(pd.Timestamp("2023-05-01"), "D", 7))[6:] == 0).all()
+    assert fit_demand(panel_of(demand), SIMPLE).level[6:].max() < 2.5
 
 
 def test_a_zero_before_the_launch_is_no_zero() -> None:
@@ -283,6 +295,17 @@ def test_a_planned_promotion_is_in_the_forecast() -> None:
     np.testing.assert_allclose(none, 6.0, rtol=0.1)
     np.testing.assert_allclose(planned[[0, 2, 3]], none[[0, 2, 3]], rtol=1e-6)
     assert planned[1] / none[1] == pytest.approx(2.0, abs=0.2)
+
+
+def test_what_all_items_grow_by_is_in_the_forecast() -> None:
+    rng = np.random.default_rng(5)
+    level = rng.uniform(2, 10, (80, 1)) * 1.02 ** np.arange(108)
+    slow = SIMPLE.replace(alphas=(0.01,))
+    panel = panel_of(rng.poisson(level[:, :104]), freq="W-MON")
+    ahead = fit_demand(panel, slow, window=4).about["mean_per_period"].sum() / level[:, 104:].mean(axis=1).sum()
+    assert 0.85 < ahead < 1.1
+    # The level alone, that of the mean of two years, is far behind.
+    assert panel.demand.mean(axis=1).sum() / level[:, 104:].mean(axis=1).sum() < 0.5
 
 
 def test_the_season_ahead_is_in_the_forecast() -> None:

@@ -11,6 +11,7 @@ from hand_made import flat_season, items_of, model_of, panel_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy import stats
 
 from backorder_forecast.clock import Clock
 from backorder_forecast.demand_law import DemandModel
@@ -105,6 +106,16 @@ def test_quantiles_of_the_sum_need_no_paths(kind: str) -> None:
     below, up_to = (sums < quantiles[:, None]).mean(axis=1), (sums <= quantiles[:, None]).mean(axis=1)
     assert (up_to > np.array(levels) - 0.05).all()
     assert (below < np.array(levels) + 0.05).all()
+
+
+def test_for_one_period_at_a_sure_level_they_are_exact() -> None:
+    model = model_of([3.0], [9.0], alpha=1e-12)
+    model.season.weekly[0] = [4.0, *[0.5] * 6]
+    levels = [0.05, 0.5, 0.9, 0.99]
+    # Mean 12, and a variance beyond Poisson of 6 times the square of the index.
+    law = stats.nbinom(144 / 96, 12 / 108)
+    quantiles = model.sum_quantiles(Clock.ahead(SUNDAY, "D", 1), levels)
+    np.testing.assert_array_equal(quantiles[0], law.ppf(levels))
 
 
 @pytest.mark.parametrize("kind", KINDS)

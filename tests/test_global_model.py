@@ -27,7 +27,7 @@ from backorder_forecast.level_laws import first_period
 from backorder_forecast.panel import RAN_OUT, DemandPanel
 from backorder_forecast.scores import pinball
 from backorder_forecast.settings import Settings
-from backorder_forecast.trials import CLASSES
+from backorder_forecast.trials import CLASSES, LEAST_SHOWN
 
 Floats = NDArray[np.float64]
 WINDOW, LATEST = 4, 76
@@ -111,11 +111,11 @@ def test_hidden_periods_teach_nothing() -> None:
     learned, other = learned_of(zeros, LATEST), learned_of(junk, LATEST)
     for mine, theirs in zip(forecast(zeros, learned, 79), forecast(junk, other, 79), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    # A window is learned from where it lies after the first sale and a quarter of it was in stock.
+    # A window is learned from where it lies after the first sale and enough of it was in stock.
     first = first_period(panel())
     begun = [(i, o) for i in range(60) for o in range(6, LATEST - WINDOW + 1) if first[i] < o]
     assert trained()[1].n_rows == len(begun)
-    assert learned.n_rows == sum(shown[i, o : o + WINDOW].mean() >= 0.25 for i, o in begun) < len(begun)
+    assert learned.n_rows == sum(shown[i, o : o + WINDOW].mean() >= LEAST_SHOWN for i, o in begun) < len(begun)
 
 
 @pytest.mark.parametrize("code", [0.0, 0.5, RAN_OUT])
@@ -175,6 +175,19 @@ def test_the_trials_see_that_it_helps_and_the_forecast_gains() -> None:
         quantiles = np.quantile(paths, levels, axis=1).T
         losses.append(pinball(later[:, None], quantiles, levels[None, :]).mean())
     assert losses[0] < 0.8 * losses[1]
+
+
+def test_the_trials_see_it_also_behind_stockouts() -> None:
+    rng = np.random.default_rng(6)
+    demand = sleepers(60, 100)
+    half = (rng.random(demand.shape) < 0.6) & (np.arange(100) > 10)
+    sold = np.where(half, rng.binomial(demand.astype(int), 0.5), demand)
+    known = panel_of(sold, np.where(half, 0.5, 1.0), freq="W-MON")
+    choice = choose(known, None, Settings(smooth_items=0, alphas=(0.1,)), window=WINDOW)
+    assert (choice.weight[choice.n_sums > 100] > 0).all()
+    rows = choice.losses[choice.losses["choice"] == "weight of the global model"]
+    loss = rows.groupby("candidate")["relative_loss"].mean()
+    assert loss["1"] < 0.9 * loss["0"], "of a window half hidden half of the forecast is meant"
 
 
 def test_noise_is_not_learned() -> None:

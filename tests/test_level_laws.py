@@ -258,6 +258,12 @@ def test_the_level_keeps_its_share_of_the_one_step_variance() -> None:
     np.testing.assert_allclose(law.level_variance + law.within, [10.0, 9.0])
 
 
+def test_a_young_level_is_as_uncertain_as_a_mean_of_what_was_seen() -> None:
+    law, _ = law_of(states_of([4.0] * 4, [10.0] * 4, used=[14, 40, 200, 2000]), alpha=0.01)
+    np.testing.assert_allclose(law.level_variance, [10 / 14, 10 / 40, 10 / 200, 10 * 0.005])
+    np.testing.assert_allclose(law.level_variance + law.within, 10.0)
+
+
 def test_counts_are_never_less_spread_than_poisson_and_kilograms_may_be() -> None:
     law, _ = law_of(states_of([4.0, 4.0], [1.0, 1.0]), counted=[True, False])
     np.testing.assert_allclose(law.level_variance + law.within, [4.0, 1.0])

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backorder_forecast import streams
 from backorder_forecast.calendars import DemandCalendar, fit_calendar
+from backorder_forecast.clock import SEASON_PERIODS
 from backorder_forecast.level_laws import (
     LevelLaw,
     first_period,
@@ -124,6 +125,10 @@ def make_trial(
     wanted = int(np.clip(-(-_SUMS // max(begun, 1)), _MIN_ORIGINS, _MAX_ORIGINS))
     last = panel.n_periods - window
     origins = np.array([o for o in (last - window * k for k in reversed(range(wanted))) if o >= max(window, 4)])
+    # Before two cycles are known there is no season, and a fast level would pass for it.
+    cycles = int(2 * SEASON_PERIODS[panel.freq])
+    if (origins >= cycles).any():
+        origins = origins[origins >= cycles]
     if not len(origins):
         return None
     groups = some.items[column] if column else None

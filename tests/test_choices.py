@@ -194,7 +194,6 @@ def test_without_two_years_no_column_is_tried() -> None:
     assert chosen(np.random.default_rng(0).poisson(6.0, (60, 100))).season_column == ""
 
 
-@pytest.mark.xfail(reason="origins before the end of the second year are tried without the season", strict=True)
 def test_a_season_does_not_pass_for_a_fast_level() -> None:
     """Two and a half years: the forecast has a season, so all that is chosen must be chosen beside one."""
     rng = np.random.default_rng(0)

@@ -48,7 +48,7 @@ def fit_demand(
     events
         Table `events`: promotions and other dated events, past and planned.
     """
-    panel = _while_on_sale(panel)
+    panel = while_on_sale(panel)
     items = panel.items
     window = default_window(panel.freq) if window is None else window
     choice = choose(panel, events, settings, window=window)
@@ -95,7 +95,7 @@ def fit_demand(
     )  # fmt: skip
 
 
-def _while_on_sale(panel: DemandPanel) -> DemandPanel:
+def while_on_sale(panel: DemandPanel) -> DemandPanel:
     """The panel without the periods after an item's stated end: zeros there say nothing of items still on sale."""
     _, ends = sale_dates(panel.items)
     if not ends.notna().any():

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from backorder_forecast import streams
 from backorder_forecast.baselines import Forecaster
 from backorder_forecast.clock import Clock
-from backorder_forecast.demand import history_confidence, sale_dates
+from backorder_forecast.demand import history_confidence, sale_dates, while_on_sale
 from backorder_forecast.demand_law import DemandDraw
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.forecasters import as_forecaster, asked_paths, model_name, with_paths
@@ -182,6 +182,7 @@ def _about(
     panel: DemandPanel, forecaster: Forecaster, given: SamplePaths, level: Floats, settings: Settings
 ) -> pd.DataFrame:
     """The same columns as the own model has; how much the history says does not depend on the model."""
+    panel = while_on_sale(panel)
     first, rows = first_period(panel), np.zeros(panel.n_items, dtype=np.int64)
     states = scan_levels(
         panel, np.ones((1, panel.n_periods)), rows, first, alpha=np.full(panel.n_items, 0.1),

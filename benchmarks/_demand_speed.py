@@ -27,6 +27,7 @@ from backorder_forecast.clock import Clock
 from backorder_forecast.demand import fit_demand
 from backorder_forecast.panel import DemandPanel
 from benchmarks import _demand_peers
+from benchmarks._compare import peak_mb
 from benchmarks.plan_speed import make_input
 
 HORIZON = 28
@@ -72,8 +73,7 @@ def print_seconds(source: str, which: str) -> None:
     few = replace(panel, items=panel.items[:600], demand=panel.demand[:600], exposure=panel.exposure[:600])
     _steps(few.until(min(100, panel.n_periods)), settings)
     seconds = _steps(panel, settings)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps(seconds | {"peak_mb": peak}))
+    print(json.dumps(seconds | {"peak_mb": peak_mb()}))
 
 
 def _steps(panel: DemandPanel, settings: Settings) -> dict[str, float]:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 
 from backorder_forecast import Plan, Settings, Tables, make_plan
+from benchmarks._compare import peak_mb
 
 VARIABLE = "BACKORDER_DATA"
 Figures = dict[str, float]
@@ -55,7 +55,7 @@ def plan_and_show(
         if options.out:
             plan.to_folder(Path(options.out) / day)
             plan.to_html(Path(options.out) / day / "report.html")
-    figures["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    figures["peak_mb"] = peak_mb()
     print("\n".join(f"{key:<32} {value:12,.1f}" for key, value in figures.items()))
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=1))

@@ -28,13 +28,14 @@ _OURS = """
 import json, resource, sys, time
 start = time.perf_counter()
 import backorder_forecast as bf
+from benchmarks._compare import peak_mb
 tables = bf.read_tables(sys.argv[1])
 read = time.perf_counter() - start
 plan = bf.make_plan(tables)
 seconds = time.perf_counter() - start
 usage = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps({
-    "seconds": seconds, "cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_mb": usage.ru_maxrss / 1024,
+    "seconds": seconds, "cpu_seconds": usage.ru_utime + usage.ru_stime, "peak_mb": peak_mb(),
     "stages": {"read": read, **plan.timings}, "rows": {name: len(frame) for name, frame in plan.frames.items()},
 }))
 """

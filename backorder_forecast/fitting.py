@@ -125,9 +125,10 @@ def fit_world(
     """
     history = read_history(tables, settings)
     lap("panel")
-    lead = fit_lead_times(tables.purchase_orders, as_of=tables.as_of, settings=settings, stated=_stated(tables))
+    placed = _with_category(tables.purchase_orders, tables.products)
+    lead = fit_lead_times(placed, as_of=tables.as_of, settings=settings, stated=_stated(tables))
     lap("lead_times")
-    orders = open_order_lines(tables.purchase_orders, history.items, as_of=tables.as_of)
+    orders = open_order_lines(placed, history.items, as_of=tables.as_of)
     lines = open_lines(tables.backorders, history.items, as_of=tables.as_of)
     facts = item_facts(tables, history.items, history.stock, orders, lines, settings)
     orders_later, items_later = np.zeros(len(orders.frame), dtype=np.int64), np.zeros(len(facts), dtype=np.int64)
@@ -137,7 +138,7 @@ def fit_world(
         facts = with_start_level(facts.assign(on_hand=on_hand, stock_known=~np.isnan(on_hand)), settings)
         orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
     lap("facts")
-    rows = lead.law_rows(facts[["sku", "location", "supplier"]])
+    rows = lead.law_rows(facts[["sku", "location", "supplier", "category"]])
     usual = protected_days(lead, rows, facts)
     protected = usual + np.maximum(items_later, 0)
     clock = _clock(tables.as_of, history.panel.freq, protected, settings)
@@ -166,14 +167,14 @@ def fit_world(
     notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects]
     if scenario is not None:
         notes.insert(0, f"what-if: {scenario.describe()}")
-    quality = data_quality(history, orders, lines)
+    quality = data_quality(history, orders, lines, lead)
     return Fitted(world, history, tuple(notes), quality)
 
 
-def data_quality(history: History, orders: OpenLines, lines: BackorderLines) -> pd.DataFrame:
+def data_quality(history: History, orders: OpenLines, lines: BackorderLines, lead: LeadTimes) -> pd.DataFrame:
     """Account of every row read; rows that a stage set aside leave the rows used of their table."""
     # The account of netting continues the one of reading.
-    parts = [history.records.quality, history.stock.quality, orders.quality, lines.quality]
+    parts = [history.records.quality, history.stock.quality, orders.quality, lead.quality, lines.quality]
     frame = pd.concat([p for p in parts if len(p)], ignore_index=True)
     set_aside = {"backorders": int(lines.quality["rows_set_aside"].sum()) if len(lines.quality) else 0}
     for table, count in set_aside.items():
@@ -216,6 +217,15 @@ def _stated(tables: Tables) -> pd.DataFrame:
         columns = [c for c in ("sku", "location", "supplier", "lead_time_days") if c in known]
         frames.append(known[columns])
     return pd.concat(frames, ignore_index=True)
+
+
+def _with_category(orders: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
+    """Purchase orders with the category of their product where they name none."""
+    if not len(orders) or "category" not in products or products["category"].isna().all():
+        return orders
+    of_sku = products.assign(sku=products["sku"].astype("str")).groupby("sku")["category"].first()
+    known = orders["category"].astype("str") if "category" in orders else pd.Series(pd.NA, index=orders.index, dtype="str")
+    return orders.assign(category=known.fillna(orders["sku"].astype("str").map(of_sku).astype("str")))
 
 
 def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], settings: Settings) -> Clock:

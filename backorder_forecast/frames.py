@@ -142,8 +142,20 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "lead_time_days": Column("days", "Lead time, days"),
         "mean_late_days": Column("days", "Mean days late"),
         "fill_share": Column("share", "Delivered share", "Share of the ordered quantity that was delivered."),
-        "trend": Column("number", "Trend"),
-        "disruption_probability": Column("share", "Disrupted"),
+        "trend": Column("number", "Trend", "Days by which receipts became slower within a year and a half."),
+        "disruption_probability": Column(
+            "share", "Disrupted", "Probability that the supplier is late with everything just now."
+        ),
+        "slower": Column("flag", "Slower", "Whether receipts became slower by more than chance."),
+        "n_judged": Column("count", "Lines judged", "Lines with a promise that are complete or overdue."),
+        "n_late_now": Column("count", "Late now", "Open lines beyond their promised date."),
+        "quantity_received": Column("units", "Units received"),
+        "check_n": Column("count", "Lines checked", "Past receipts that were foretold from what was known before."),
+        "check_coverage_80": Column("share", "In the 80 % interval", "Share of them inside the 80 % interval."),
+        "check_pinball": Column("number", "Check loss, days", "Mean pinball loss of the quantiles .1, .5, .9."),
+        "days_from": Column("category", "Days from", "What lead times are read from: order or promised date."),
+        "pool_k": Column("number", "Pooling", "Observations that a parent law counts for."),
+        "half_life_days": Column("number", "Half-life, days", "Age at which a past order counts half."),
         # --- notices
         "kind": Column("category", "Notice"),
         "old_date": Column("date", "Old date"),
@@ -206,6 +218,8 @@ _SCORECARD = (
     "mean_late_days", "fill_share", "trend", "disruption_probability",
 )  # fmt: skip
 
+_COUNTED = ("slower", "n_judged", "n_late_now", "quantity_received")
+
 FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
     {
         "stockouts": (
@@ -229,8 +243,11 @@ FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
             "safety_stock", "arrival_0.5", "arrival_0.9", "cost", "reason", "urgency",
         ),
         "forecasts": ("sku", "location", "date", "mean", 0.1, 0.5, 0.9),
-        "lead_times": ("supplier", "sku", "location", "level", *_SCORECARD, "basis"),
-        "suppliers": ("supplier", "n_lines", *_SCORECARD, "n_cancelled", "p_never_arrives"),
+        "lead_times": (
+            "supplier", "sku", "location", "level", *_SCORECARD, "basis", *_COUNTED, "category", "check_n",
+            "check_coverage_80", "check_pinball", "days_from", "pool_k", "half_life_days",
+        ),
+        "suppliers": ("supplier", "n_lines", *_SCORECARD, "n_cancelled", "p_never_arrives", *_COUNTED),
         "notices": (
             "order_id", "sku", "location", "customer_id", "kind", "reason", "old_date", "new_date", "offer",
             "deadline", "policy_text", "jurisdiction",

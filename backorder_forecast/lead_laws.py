@@ -131,6 +131,18 @@ def residual_quantiles(
     return np.where(found == NEVER, np.inf, found.astype(np.float64))
 
 
+def share_waiting(cdf: FloatArray, tail: FloatArray, rows: IntArray, days: IntArray) -> FloatArray:
+    """P(L > days) of each order, shape (n,); days beyond the tail count as its end.
+
+    Examples
+    --------
+    >>> share_waiting(np.array([[0.0, 0.2, 0.6, 1.0]]), np.ones(9), np.array([0, 0]), np.array([1, 3])).tolist()
+    [0.8, 0.0]
+    """
+    found = _waiting(cdf, tail, rows.astype(np.int64), np.clip(days, 0, len(tail) - 1).astype(np.int64))
+    return np.asarray(found, dtype=np.float64)
+
+
 def never_arrives(law: IntArray, days: IntArray, cause: IntArray, weight: FloatArray, n_laws: int) -> FloatArray:
     """Probability that a line is cancelled before it arrives, per law (NaN without lines).
 
@@ -190,6 +202,14 @@ def _survival(cdf, tail, row, t):  # type: ignore[no-untyped-def]
     if t <= last:
         return 1.0 - cdf[row, t]
     return (1.0 - cdf[row, last]) * tail[t] / tail[last]
+
+
+@nb.njit(cache=True, nogil=True)
+def _waiting(cdf, tail, rows, days):  # type: ignore[no-untyped-def]
+    out = np.empty(len(rows))
+    for i in range(len(rows)):
+        out[i] = _survival(cdf, tail, rows[i], days[i])
+    return out
 
 
 @nb.njit(cache=True, nogil=True)

@@ -1,11 +1,16 @@
 """Lead times: how long orders take, and how long late ones will still take, in calendar days.
 
-Laws form a tree: all orders -> supplier -> item of a supplier. Each learns from its own lines, open ones counted as
-"longer than their age so far", and is pulled towards its parent by `lead_time_pool_k` observations (`lead_laws.py`);
-a past order counts half per `lead_time_half_life_days`. The parent keeps the spread between suppliers, so that an
-unknown supplier gets an honestly wide law. A partial receipt counts by its share of the line; a cancelled line counts
-as open until its cancellation. Beyond what was seen a log-logistic tail, fitted to all orders, continues. A stated
-lead time, corrected by how far this supplier's stated times are usually off, is a prior where history is thin.
+Laws form a tree: all orders -> category -> supplier -> location -> item of a supplier (`lead_tree.py`). Each learns
+from its own lines, open ones counted as "longer than their age so far", and is pulled towards its parent
+(`lead_laws.py`); older orders count less. How much, and which levels earn their keep, is chosen on the past
+(`lead_check.py`). The laws above the suppliers keep the spread between them, so that an unknown supplier gets an
+honestly wide law. A partial receipt counts by its share of the line; a cancelled line counts as open until its
+cancellation. Beyond what was seen a log-logistic tail, fitted to all orders, continues. A stated lead time, corrected
+by how far this supplier's stated times are usually off, is a prior where history is thin.
+
+Where suppliers name dates, a second set of laws holds how late they are against the dates they name. It speaks for new
+orders where it foretold past ones better, and for open orders wherever the supplier has confirmed a date, or has named
+one far beyond its usual lead time.
 
 A lead time of 0 is a delivery on the day of the order. Nothing after `as_of` is known.
 """
@@ -13,36 +18,32 @@ A lead time of 0 is a delivery on the day of the order. Nothing after `as_of` is
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
 
 from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.lead_cases import cases_of, line_times
+from backorder_forecast.lead_check import LeadCheck, check_lead_times, fit_choice
+from backorder_forecast.lead_days import add_business_days, business_days_between
 from backorder_forecast.lead_laws import FloatArray, IntArray, law_quantiles, residual_quantiles
-from backorder_forecast.lead_tree import (
-    KEYS,
-    cases_of,
-    fit_tree,
-    key_index,
-    law_tree,
-    match_keys,
-    never_share,
-    stated_days,
-    tail_survival,
-)
+from backorder_forecast.lead_promises import PromiseLaws, far_dates, fit_promises, named_days
+from backorder_forecast.lead_tree import KEYS, key_index, law_tree, match_keys, never_share, stated_days
 from backorder_forecast.order_lines import NO_DAY, day_numbers, known_day, need_columns, order_lines, text_of
 from backorder_forecast.scorecards import scorecard
 from backorder_forecast.settings import Settings
+
+__all__ = ["LeadTimes", "add_business_days", "business_days_between", "fit_lead_times"]
 
 TABLE_LEVELS = (0.1, 0.5, 0.9)
 SCORES = (
     "n_received", "n_open", "n_late", "on_time_share", "lead_time_days_0.1", "lead_time_days_0.5", "lead_time_days_0.9",
     "mean_late_days", "fill_share", "trend", "disruption_probability",
 )  # fmt: skip
-WORKWEEK = "1111100"
+FURTHER = ("slower", "n_judged", "n_late_now", "quantity_received")
+CHECKED = ("check_n", "check_coverage_80", "check_pinball")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +55,20 @@ class LeadTimes:
     as_of, settings
         What the fit rests on.
     laws
-        One row per law, the row of `cdf`: level (all, supplier, item), supplier, sku, location, n_lines, n_effective,
-        basis and the scorecard columns. Row 0 is the law of all orders.
+        One row per law, the row of `cdf`: level (all, category, supplier, location, item), supplier, sku, location,
+        category, n_lines, n_effective, basis, the scorecard columns and those of the check. Row 0 is the law of all.
     cdf
         P(L <= t) for t = 0 ... T days, shape (n_laws, T + 1); the mass beyond T is 1 - cdf[:, -1].
     tail
         Survival of the tail law on days 0 ... 8 T; beyond T a law continues as S(T) tail[t] / tail[T].
+    promises
+        Laws of lateness against the dates that suppliers name; None without such dates.
+    check
+        What was chosen on the past, and how it did there.
     set_aside
         Rows not used: table, row, column, reason, found.
+    quality
+        How rows that are used were understood, as rows of `data_quality`.
     """
 
     as_of: pd.Timestamp
@@ -69,7 +76,10 @@ class LeadTimes:
     laws: pd.DataFrame
     cdf: FloatArray
     tail: FloatArray
+    promises: PromiseLaws | None
+    check: LeadCheck
     set_aside: pd.DataFrame
+    quality: pd.DataFrame
 
     def __repr__(self) -> str:
         counts = self.laws["level"].value_counts()
@@ -85,7 +95,8 @@ class LeadTimes:
         Parameters
         ----------
         new_orders
-            Frame with supplier and, where known, sku and location; unknown ones get the law of their parent.
+            Frame with supplier and, where known, sku, location and category; unknown ones get the law of their parent.
+            With order_date, promised_date and supplier_confirmed_date are used where they tell more than the past.
         levels
             Probabilities strictly between 0 and 1.
 
@@ -93,8 +104,14 @@ class LeadTimes:
         -------
         DataFrame with the index of `new_orders` and the levels as columns, whole days; inf beyond the tail.
         """
-        values = law_quantiles(self.cdf, self.tail, self.law_rows(new_orders), _checked(levels))
-        return pd.DataFrame(values, index=new_orders.index, columns=list(levels))
+        wanted, laws = _checked(levels), self.law_rows(new_orders)
+        values = law_quantiles(self.cdf, self.tail, laws, wanted)
+        if "order_date" in new_orders and self.promises is not None:
+            named, _ = self.named_days(new_orders, laws)
+            at = np.flatnonzero(named != NO_DAY)
+            ages = np.full(len(at), -1, dtype=np.int64)
+            values[at] = self.promises.waits(laws[at], named[at], ages, wanted) - 1.0
+        return pd.DataFrame(np.maximum(values, 0.0), index=new_orders.index, columns=list(levels))
 
     def remaining(
         self, open_orders: pd.DataFrame, levels: Sequence[float], *, as_of: str | pd.Timestamp | None = None
@@ -102,12 +119,14 @@ class LeadTimes:
         """Days still to wait for open orders, given how long they have been open; always at least 1.
 
         F(t | L > a) = (F(a + t) - F(a)) / (1 - F(a)); where hardly any order ever took this long the tail law decides,
-        whose remaining wait grows in proportion to the age.
+        whose remaining wait grows in proportion to the age. Where the supplier has named a date that counts (see the
+        module), F is the law of its lateness against that date.
 
         Parameters
         ----------
         open_orders
-            Frame with order_date and supplier and, where known, sku and location.
+            Frame with order_date and supplier and, where known, sku, location, category, promised_date,
+            supplier_confirmed_date and promise_recorded_date (dates recorded after `as_of` are not known).
         levels
             Probabilities strictly between 0 and 1.
         as_of
@@ -118,37 +137,69 @@ class LeadTimes:
         DataFrame with the index of `open_orders` and the levels as columns, whole days; NaN without an order date.
         """
         need_columns(open_orders, ["order_date"])
-        ordered, _ = day_numbers(open_orders["order_date"])
+        laws, wanted = self.law_rows(open_orders), _checked(levels)
+        day = known_day(self.as_of if as_of is None else as_of)
+        named, ordered = self.named_days(open_orders, laws, as_of=day)
         known = ordered != NO_DAY
-        ages = np.where(known, known_day(self.as_of if as_of is None else as_of) - ordered, 0)
-        rows, wanted = self.law_rows(open_orders), _checked(levels)
-        values = residual_quantiles(self.cdf, self.tail, rows, np.maximum(ages, 0), wanted)
+        ages = np.where(known, day - ordered, 0)
+        values = residual_quantiles(self.cdf, self.tail, laws, np.maximum(ages, 0), wanted)
         ahead = ages < 0
         if ahead.any():
-            values[ahead] = law_quantiles(self.cdf, self.tail, rows[ahead], wanted) - ages[ahead, None]
+            values[ahead] = law_quantiles(self.cdf, self.tail, laws[ahead], wanted) - ages[ahead, None]
+        at = np.flatnonzero(known & (named != NO_DAY))
+        if self.promises is not None and len(at):
+            values[at] = self.promises.waits(laws[at], named[at], ages[at], wanted)
         values[~known] = np.nan
         return pd.DataFrame(np.maximum(values, 1.0), index=open_orders.index, columns=list(levels))
 
     def law_rows(self, orders: pd.DataFrame) -> IntArray:
-        """Row of `cdf` for each order: the most specific law that knows its supplier, sku and location."""
-        wanted = pd.DataFrame({c: text_of(orders, c) for c in KEYS})
-        suppliers, items = self._indexes
-        found = suppliers.get_indexer(pd.Index(wanted["supplier"]))
-        rows = np.where(found >= 0, found + 1, 0)
-        found = match_keys(items, wanted) if len(items) else np.full(len(wanted), -1)
-        return np.where(found >= 0, found + 1 + len(suppliers), rows).astype(np.int64)
+        """Row of `cdf` for each order: the most specific law that knows its supplier, sku, location, category."""
+        wanted = pd.DataFrame({c: text_of(orders, c) for c in (*KEYS, "category")})
+        rows = np.zeros(len(wanted), dtype=np.int64)
+        for level, (first, index) in self._indexes.items():
+            if not len(index):
+                continue
+            if level in ("category", "supplier"):
+                found = index.get_indexer(pd.Index(wanted[level]))
+            elif level == "location":
+                found = index.get_indexer(key_index(wanted.assign(sku="")))
+            else:
+                found = match_keys(index, wanted)
+            rows = np.where(found >= 0, found + first, rows)
+        return rows.astype(np.int64)
+
+    def named_days(
+        self, orders: pd.DataFrame, laws: IntArray, *, as_of: int | None = None
+    ) -> tuple[IntArray, IntArray]:
+        """Days from each order to the date its arrival is read from (`NO_DAY`: the durations decide), and its day."""
+        ordered, _ = day_numbers(orders["order_date"])
+        day = known_day(self.as_of) if as_of is None else as_of
+        named = named_days(
+            orders, ordered, self.promises, as_of=day, laws=laws, cdf=self.cdf, tail=self.tail
+        )  # fmt: skip
+        return named, ordered
 
     def table(self) -> pd.DataFrame:
         """One row per supplier and per item of a supplier, the law of all orders first.
 
         Returns
         -------
-        DataFrame: supplier, sku, location, level (all, supplier, item), n_received, n_open, n_late (lines),
-        on_time_share, lead_time_days_0.1/_0.5/_0.9, mean_late_days (of late lines), fill_share (received of ordered
-        units), trend (days by which receipts of the last half year took longer than those of the year before),
-        disruption_probability (not estimated: empty), basis.
+        DataFrame: supplier, sku, location, level (all, category, supplier, location, item), n_received, n_open, n_late
+        (lines), on_time_share, lead_time_days_0.1/_0.5/_0.9 (of an order placed now, without a named date),
+        mean_late_days (of late lines), fill_share (received of ordered units), trend (days by which receipts of the
+        last half year took longer than those of the year before), disruption_probability (filled in by the plan),
+        basis; slower (whether the trend is more than chance), n_judged (lines behind on_time_share), n_late_now (open
+        beyond their promise), quantity_received, category; and the check on the past: check_n (receipts foretold),
+        check_coverage_80 (share of them inside the 80 % interval), check_pinball (mean loss of the quantiles .1, .5,
+        .9, days), days_from (order or promised date), pool_k, half_life_days (what the check chose).
         """
-        return self._scores()[[*KEYS, "level", *SCORES, "basis"]].reset_index(drop=True)
+        choice = self.check.choice
+        frame = self._scores().assign(
+            days_from="promised date" if choice.from_promise else "order",
+            pool_k=choice.k, half_life_days=choice.half_life_days,
+        )  # fmt: skip
+        further = [*FURTHER, "category", *CHECKED, "days_from", "pool_k", "half_life_days"]
+        return frame[[*KEYS, "level", *SCORES, "basis", *further]].reset_index(drop=True)
 
     def suppliers(self) -> pd.DataFrame:
         """One row per supplier.
@@ -159,18 +210,24 @@ class LeadTimes:
         competing with arrivals, Aalen-Johansen, pooled with all suppliers).
         """
         frame = self._scores()
-        columns = ["supplier", "n_lines", *SCORES, "n_cancelled", "p_never_arrives"]
+        columns = ["supplier", "n_lines", *SCORES, "n_cancelled", "p_never_arrives", *FURTHER]
         return frame.loc[frame["level"] == "supplier", columns].reset_index(drop=True)
 
     @cached_property
-    def _indexes(self) -> tuple[pd.Index, pd.Index]:
-        level = self.laws["level"]
-        return pd.Index(self.laws.loc[level == "supplier", "supplier"]), key_index(self.laws[level == "item"])
+    def _indexes(self) -> dict[str, tuple[int, pd.Index]]:
+        """Per level below all: its first row, and the keys of its laws."""
+        found = {}
+        for level in ("category", "supplier", "location", "item"):
+            rows = np.flatnonzero((self.laws["level"] == level).to_numpy())
+            part = self.laws.iloc[rows]
+            index: pd.Index = pd.Index(part[level]) if level in ("category", "supplier") else key_index(part)
+            found[level] = (int(rows[0]) if len(rows) else 0, index)
+        return found
 
     def _scores(self) -> pd.DataFrame:
         values = law_quantiles(self.cdf, self.tail, np.arange(len(self.laws)), np.array(TABLE_LEVELS))
         days = {f"lead_time_days_{q}": values[:, j] for j, q in enumerate(TABLE_LEVELS)}
-        return self.laws.assign(**days, disruption_probability=np.nan)
+        return self.laws.assign(**days)
 
 
 def fit_lead_times(
@@ -186,13 +243,13 @@ def fit_lead_times(
     ----------
     purchase_orders
         Frame with supplier, order_date, received_date (empty = open), one row per line and receipt; optional po_id,
-        sku, location, quantity_ordered, quantity_received, promised_date, promise_recorded_date, cancelled_date. It
-        may be empty.
+        sku, location, category, quantity_ordered, quantity_received, promised_date, supplier_confirmed_date,
+        promise_recorded_date, cancelled_date. It may be empty.
     as_of
         Last known day: what is dated later has not happened.
     settings
-        Uses lead_time_pool_k, lead_time_half_life_days, max_lead_time_days, default_lead_time_days and
-        stated_lead_time_sd_log.
+        Uses lead_time_pool_k, lead_time_half_life_days (0: chosen on the past), max_lead_time_days,
+        default_lead_time_days and stated_lead_time_sd_log.
     stated
         Lead times as stated: sku, lead_time_days and, where known, supplier and location (empty = any). Counts as
         `lead_time_pool_k` observations against at most half as many of the supplier's other items. Of several for
@@ -224,66 +281,23 @@ def fit_lead_times(
     """
     settings = Settings() if settings is None else settings
     orders = order_lines(purchase_orders, as_of=as_of)
+    times = line_times(orders, longest=settings.max_lead_time_days)
     prior = stated_days(stated)
-    cases = cases_of(orders, settings.lead_time_half_life_days)
-    tree = law_tree(orders, cases, prior)
-    tail = tail_survival(cases, prior, settings)
-    cdf, effective = fit_tree(tree, cases, tail, settings)
+    median = float(prior["days"].median()) if len(prior) else float(settings.default_lead_time_days)
+    used = np.bincount(cases_of(times, 1.0).line, minlength=times.n_lines) > 0
+    tree = law_tree(orders, used, prior)
+    check = check_lead_times(tree, times, settings, median=median)
+    choice = check.choice
+    durations = replace(choice, from_promise=False)
+    cdf, tail, _ = fit_choice(tree, times, durations, settings, median=median)
+    promises = fit_promises(orders, tree, times, choice, settings, median=median)
     scores = scorecard(orders, tree.groups, len(tree.laws)).drop(columns="n_lines")
-    laws = pd.concat([tree.laws.assign(n_effective=effective), scores], axis=1)
-    laws["p_never_arrives"] = never_share(tree, cases, settings.lead_time_pool_k)
-    return LeadTimes(orders.as_of, settings, laws, cdf, tail, orders.set_aside)
-
-
-def add_business_days(dates: ArrayLike, days: ArrayLike, *, holidays: ArrayLike = ()) -> pd.DatetimeIndex:
-    """The date that lies a number of business days (Monday to Friday, no holidays) after each date.
-
-    Counting starts at the date itself: one business day after a Saturday is the Monday. 0 is the date itself, or the
-    next business day where it is none. A missing date stays missing.
-
-    Parameters
-    ----------
-    dates, days
-        Dates, and whole numbers (negative: before), of one length or single.
-    holidays
-        Dates that are no business days.
-
-    Examples
-    --------
-    >>> add_business_days("2024-12-20", 5, holidays=["2024-12-25", "2024-12-26"]).strftime("%a %d").tolist()
-    ['Tue 31']
-    """
-    start, number = np.broadcast_arrays(_calendar_days(dates), np.atleast_1d(np.asarray(days, dtype=np.int64)))
-    free = _calendar_days(holidays)
-    result = np.full(start.shape, np.datetime64("NaT"), dtype="datetime64[D]")
-    known = ~np.isnat(start)
-    # Going forward from a free day counts from the business day before it, so that its next one is the first.
-    later, earlier = known & (number > 0), known & (number <= 0)
-    result[later] = np.busday_offset(start[later], number[later], "backward", WORKWEEK, free)
-    result[earlier] = np.busday_offset(start[earlier], number[earlier], "forward", WORKWEEK, free)
-    return pd.DatetimeIndex(result.astype("datetime64[s]"))
-
-
-def business_days_between(start: ArrayLike, end: ArrayLike, *, holidays: ArrayLike = ()) -> FloatArray:
-    """Business days from each start (included) to each end (not included); negative if it lies before.
-
-    NaN where a date is missing.
-
-    Examples
-    --------
-    >>> business_days_between("2024-12-20", "2024-12-31", holidays=["2024-12-25", "2024-12-26"]).tolist()
-    [5.0]
-    """
-    first, last = np.broadcast_arrays(_calendar_days(start), _calendar_days(end))
-    result = np.full(first.shape, np.nan)
-    known = ~(np.isnat(first) | np.isnat(last))
-    free = _calendar_days(holidays)
-    result[known] = np.busday_count(first[known], last[known], weekmask=WORKWEEK, holidays=free)
-    return result
-
-
-def _calendar_days(dates: ArrayLike) -> NDArray[np.datetime64]:
-    return np.atleast_1d(np.asarray(dates, dtype="datetime64[D]")).ravel()
+    laws = pd.concat([tree.laws, scores, check.by_law.reindex(range(len(tree.laws)))], axis=1)
+    laws["check_n"] = laws["check_n"].fillna(0).astype(np.int64)
+    laws["p_never_arrives"] = never_share(tree, cases_of(times, choice.half_life_days), choice.k)
+    laws["disruption_probability"] = np.nan
+    quality = far_dates(orders, promises)
+    return LeadTimes(orders.as_of, settings, laws, cdf, tail, promises, check, orders.set_aside, quality)
 
 
 def _checked(levels: Sequence[float]) -> FloatArray:

@@ -50,8 +50,9 @@ class OrderLines:
     lines
         One row per line: supplier, sku, location, po_id, order_date, quantity_ordered, quantity_received (NaN where
         unknown), open_share (share of the line not yet arrived nor cancelled), cancelled_share, cancelled_date,
-        first_promised_date (the first promise known), promised_date (what the supplier names now), received_date (of
-        the last receipt with a possible date), n_receipts.
+        first_promised_date (the first promise known), promised_date (what the supplier names now), confirmed_date (the
+        same where the supplier confirmed it), received_date (of the last receipt with a possible date), n_receipts,
+        category.
     receipts
         One row per receipt with a usable duration: line (row of `lines`), received_date, days (from the order), share,
         quantity (units; NaN where neither the line nor the receipt tells it).
@@ -184,7 +185,7 @@ def text_of(frame: pd.DataFrame, column: str) -> pd.Series:
 
 def _known_rows(frame: pd.DataFrame, as_of: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     n = len(frame)
-    rows = pd.DataFrame({c: text_of(frame, c) for c in TEXT})
+    rows = pd.DataFrame({c: text_of(frame, c) for c in (*TEXT, "category")})
     for column in NUMBERS:
         values = frame[column] if column in frame else pd.Series(np.nan, index=range(n))
         rows[column] = pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64)
@@ -258,6 +259,7 @@ def _in_line_order(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         np.where(received == NO_DAY, np.iinfo(np.int64).max, received), rows["told"].to_numpy(),
         rows["quantity_ordered"].fillna(-1.0).to_numpy(), rows["quantity_received"].fillna(-1.0).to_numpy(),
         rows["cancelled"].to_numpy(), rows["promised"].to_numpy(), rows["confirmed"].to_numpy(),
+        pd.factorize(rows["category"], sort=True)[0],
     ]  # fmt: skip
     order = np.lexsort([*reversed(within), *reversed(key)])
     rows = rows.iloc[order].reset_index(drop=True)
@@ -363,7 +365,7 @@ def _lines(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
     line = rows["line"].to_numpy()
     n = int(line[-1]) + 1 if len(line) else 0
     first = np.searchsorted(line, np.arange(n))
-    lines = rows.loc[first, [*TEXT, "quantity_ordered"]].reset_index(drop=True)
+    lines = rows.loc[first, [*TEXT, "quantity_ordered", "category"]].reset_index(drop=True)
     lines.insert(4, "order_date", dates_of(rows["ordered"].to_numpy()[first]))
     lines["quantity_received"] = np.bincount(line, quantity, n).astype(np.float64)
     arrived = rows["arrived"].to_numpy()
@@ -379,6 +381,7 @@ def _lines(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
     latest = _per_line(promised, first, line, latest=True)
     confirmed = _per_line(rows["confirmed"].to_numpy(), first, line, latest=True)
     lines["promised_date"] = dates_of(np.where(confirmed != NO_DAY, confirmed, latest))
+    lines["confirmed_date"] = dates_of(confirmed)
     received = np.where(rows["timed"], rows["received"], NO_DAY)
     lines["received_date"] = dates_of(_per_line(received, first, line, latest=True))
     lines["n_receipts"] = np.bincount(line, arrived, n).astype(np.int64)

@@ -1,7 +1,8 @@
 """Receipts: open order lines, the days on which they arrive on every path, and receipts by period.
 
 An open line has been open for `age_days`; its arrival is drawn from the law of its supplier and item, given that age
-(`leadtimes.py`). Orders are drawn one by one and may cross. Day numbers count from `as_of`, day 1 is the day after it;
+(`leadtimes.py`), or from the date its supplier names. Orders are drawn one by one and may cross, unless
+`Settings.no_crossover` sorts those of one item and supplier. Day numbers count from `as_of`, day 1 is the day after it;
 `NEVER` = 2**31 - 1 means not within the laws' reach: compare with it before adding to it. Each line has its own
 stream, keyed by its item and its place among the item's lines, one number per path: the first paths stay the same when
 more are drawn, and no result depends on the bucket.
@@ -20,7 +21,16 @@ from backorder_forecast import streams
 from backorder_forecast.clock import NEVER
 from backorder_forecast.lead_laws import FloatArray, IntArray, first_day
 from backorder_forecast.leadtimes import LeadTimes
-from backorder_forecast.order_lines import SET_ASIDE_COLUMNS, TABLE, OrderLines, order_lines, remark, text_of
+from backorder_forecast.order_lines import (
+    NO_DAY,
+    SET_ASIDE_COLUMNS,
+    TABLE,
+    OrderLines,
+    known_day,
+    order_lines,
+    remark,
+    text_of,
+)
 
 __all__ = ["NEVER", "OpenLines", "draw_arrival_days", "draw_lead_days", "open_order_lines", "receipt_paths"]
 
@@ -40,7 +50,8 @@ class OpenLines:
     ----------
     frame
         One row per open line, sorted by item, order_date, po_id, quantity: item (code), po_id, supplier, sku,
-        location, order_date, promised_date (what the supplier names now), quantity (still open), age_days.
+        location, category, order_date, promised_date (what the supplier names now), confirmed_date (the same where the
+        supplier confirmed it), quantity (still open), age_days.
     item_start
         Rows item_start[i] ... item_start[i + 1] - 1 are the lines of item i, shape (n_items + 1,).
     set_aside
@@ -93,7 +104,9 @@ def open_order_lines(purchase_orders: pd.DataFrame, items: pd.DataFrame, *, as_o
     reasons = (("sku", "open line without a sku", no_sku), ("sku", "open line of an unknown item", no_item),
                ("quantity_ordered", "open line without an ordered quantity", no_quantity))  # fmt: skip
     parts = [found.set_aside, *(_aside(lines[wrong], column, reason) for column, reason, wrong in reasons)]
-    columns = ["item", "po_id", *_KEYS, "order_date", "promised_date", "quantity", "age_days"]
+    columns = [
+        "item", "po_id", *_KEYS, "category", "order_date", "promised_date", "confirmed_date", "quantity", "age_days",
+    ]  # fmt: skip
     frame = lines.loc[~(no_sku | no_item | no_quantity), columns]
     frame = frame.sort_values(["item", "order_date", "po_id", "quantity", "supplier"], kind="stable", ignore_index=True)
     start = np.searchsorted(frame["item"].to_numpy(), np.arange(len(items) + 1)).astype(np.int64)
@@ -110,7 +123,8 @@ def draw_arrival_days(
     Parameters
     ----------
     lines, lead
-        Open lines, and the laws; each line draws from P(L <= age + t | L > age).
+        Open lines, and the laws; each line draws from P(L <= age + t | L > age), or from the lateness of its supplier
+        against the date that it names.
     keys
         Stream keys of all items for the purpose RECEIPTS, shape (n_items,).
     start, stop, n_paths
@@ -126,7 +140,19 @@ def draw_arrival_days(
     place = np.arange(first, last) - lines.item_start[item]
     line_keys = _line_keys(keys[item], place)
     ages = bucket["age_days"].to_numpy(dtype=np.int64)
-    return np.asarray(_draw(lead.cdf, lead.tail, lead.law_rows(bucket), ages, line_keys, n_paths), dtype=np.int32)
+    laws = lead.law_rows(bucket)
+    days = _draw(lead.cdf, lead.tail, laws, ages, ages, line_keys, n_paths)
+    named, ordered = lead.named_days(bucket, laws)
+    at = np.flatnonzero(named != NO_DAY)
+    if lead.promises is not None and len(at):
+        # A named date is one of the calendar, whatever the age counts.
+        late, begin = lead.promises, lead.promises.begin(named[at], known_day(lead.as_of) - ordered[at])
+        inside = np.maximum(begin, -1)
+        days[at] = _draw(late.cdf, late.tail, late.row_of_law[laws[at]], inside, begin, line_keys[at], n_paths)
+    if lead.settings.no_crossover and len(bucket):
+        suppliers, _ = pd.factorize(bucket["supplier"], sort=True)
+        _in_order(days, item, suppliers.astype(np.int64))
+    return np.asarray(days, dtype=np.int32)
 
 
 def receipt_paths(
@@ -189,7 +215,7 @@ def draw_lead_days(cdf: FloatArray, rows: IntArray, keys: NDArray[np.uint64], n_
     # Without a tail beyond the grid what has not arrived by its end never does.
     closed = np.ones(cdf.shape[1])
     ages = np.full(len(rows), -1, dtype=np.int64)
-    return np.asarray(_draw(cdf, closed, rows.astype(np.int64), ages, keys, n_paths), dtype=np.int32)
+    return np.asarray(_draw(cdf, closed, rows.astype(np.int64), ages, ages + 1, keys, n_paths), dtype=np.int32)
 
 
 def _quiet_rests(found: OrderLines, lines: pd.DataFrame) -> NDArray[np.bool_]:
@@ -226,17 +252,35 @@ def _line_keys(keys, place):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _draw(cdf, tail, rows, ages, keys, n_paths):  # type: ignore[no-untyped-def]
+def _draw(cdf, tail, rows, ages, begin, keys, n_paths):  # type: ignore[no-untyped-def]
+    """Days from now of each order, which stands on day `begin` of its law's grid and is known to be beyond `ages`."""
     out = np.empty((len(rows), n_paths), dtype=np.int32)
     for i in range(len(rows)):
         age = min(ages[i], len(tail) // 2)
-        wait = max(age, 0)
+        wait = begin[i] - ages[i] + age
         for p in range(n_paths):
             s0, s1 = streams.start(keys[i], p)
             bits, s0, s1 = streams.step(s0, s1)
             day = first_day(cdf, tail, rows[i], age, 1.0 - streams.unit(bits))
             out[i, p] = NEVER if day == NEVER else max(day - wait, 1)
     return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _in_order(days, item, supplier):  # type: ignore[no-untyped-def]
+    """Sorts the days of each item's lines from one supplier, path by path; lines stand in the order of their orders."""
+    for i in range(1, days.shape[0]):
+        for p in range(days.shape[1]):
+            here = i
+            for j in range(i - 1, -1, -1):
+                if item[j] != item[i]:
+                    break
+                if supplier[j] != supplier[i]:
+                    continue
+                if days[j, p] <= days[here, p]:
+                    break
+                days[j, p], days[here, p] = days[here, p], days[j, p]
+                here = j
 
 
 @nb.njit(cache=True, nogil=True)

@@ -1,7 +1,8 @@
 """Scorecards: how suppliers and their items have delivered, counted from order lines as known at `as_of`.
 
-Counts are lines. A line is late when it was complete after the first promise known, or is still open beyond it;
-cancelled lines are not judged. Days are calendar days.
+Counts are lines, and stand beside every share, so that nobody reads much into three orders. A line is late when it was
+complete after the first promise known, or is still open beyond it; cancelled lines are not judged. Days are calendar
+days.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ COUNTS = ("n_lines", "n_received", "n_open", "n_cancelled", "n_late")
 RECENT_DAYS = 182
 BEFORE_DAYS = 365
 MIN_TREND_RECEIPTS = 3
+TREND_ERRORS = 2.0
+"""Standard errors by which receipts must have become slower to say so."""
 
 
 def scorecard(orders: OrderLines, groups: Sequence[NDArray[np.int64]], n: int) -> pd.DataFrame:
@@ -38,7 +41,9 @@ def scorecard(orders: OrderLines, groups: Sequence[NDArray[np.int64]], n: int) -
     DataFrame, one row per group: n_lines, n_received (something arrived), n_open, n_cancelled, n_late, on_time_share
     (of lines with a promise that are complete or overdue), mean_late_days (of late lines; overdue ones so far),
     fill_share (received of ordered units, lines with a receipt or cancelled), trend (mean days of the receipts of the
-    last half year less those of the year before; empty below 3 receipts each).
+    last half year less those of the year before; empty below 3 receipts each), slower (whether that is at least a day
+    and more than two standard errors), n_judged (lines behind on_time_share), n_late_now (open beyond their promise),
+    quantity_received (units).
 
     Examples
     --------
@@ -77,23 +82,34 @@ def scorecard(orders: OrderLines, groups: Sequence[NDArray[np.int64]], n: int) -
     frame["mean_late_days"] = _ratio(total(lateness.where(late, 0.0)), total(late))
     received_units = lines["quantity_received"].fillna(0.0).where(lines["quantity_received"] < ordered, ordered)
     frame["fill_share"] = _ratio(total(received_units), total(ordered))
-    frame["trend"] = _trend(orders, groups, n)
+    frame["trend"], frame["slower"] = _trend(orders, groups, n)
+    frame["n_judged"], frame["n_late_now"] = total(judged).astype(np.int64), total(overdue).astype(np.int64)
+    frame["quantity_received"] = total(lines["quantity_received"].fillna(0.0))
     return frame
 
 
-def _trend(orders: OrderLines, groups: Sequence[NDArray[np.int64]], n: int) -> NDArray[np.float64]:
+def _trend(
+    orders: OrderLines, groups: Sequence[NDArray[np.int64]], n: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Days by which receipts became slower, and whether that is more than chance."""
     receipts = orders.receipts
     line = receipts["line"].to_numpy()
     # By day of receipt, not of order: recent orders are known only where they were quick.
     age = (orders.as_of - receipts["received_date"]).dt.days.to_numpy()
     of_receipt = [group[line] for group in groups]
-    means = []
+    days = receipts["days"].to_numpy(dtype=np.float64)
+    means, errors = [], []
     for window in (age < RECENT_DAYS, (age >= RECENT_DAYS) & (age < RECENT_DAYS + BEFORE_DAYS)):
         share = receipts["share"].to_numpy() * window
         count = _sums(window.astype(np.float64), of_receipt, n)
-        mean = _ratio(_sums(share * receipts["days"].to_numpy(), of_receipt, n), _sums(share, of_receipt, n))
-        means.append(np.where(count >= MIN_TREND_RECEIPTS, mean, np.nan))
-    return np.asarray(means[0] - means[1])
+        total = _sums(share, of_receipt, n)
+        mean = _ratio(_sums(share * days, of_receipt, n), total)
+        spread = np.maximum(_ratio(_sums(share * days**2, of_receipt, n), total) - mean**2, 0.0)
+        enough = count >= MIN_TREND_RECEIPTS
+        means.append(np.where(enough, mean, np.nan))
+        errors.append(np.where(enough, spread / np.maximum(count - 1.0, 1.0), np.nan))
+    trend = np.asarray(means[0] - means[1])
+    return trend, np.asarray(trend >= np.maximum(TREND_ERRORS * np.sqrt(errors[0] + errors[1]), 1.0))
 
 
 def _sums(values: NDArray[np.float64], groups: Sequence[NDArray[np.int64]], n: int) -> NDArray[np.float64]:

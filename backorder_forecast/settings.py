@@ -53,7 +53,7 @@ _WHOLE = (
 )  # fmt: skip
 _POSITIVE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
-    "lead_time_pool_k", "lead_time_half_life_days", "variance_shrink_n", "init_periods", "max_path_days",
+    "variance_shrink_n", "init_periods", "max_path_days",
     "global_rows", "global_origins", "event_shrink_units",
 )  # fmt: skip
 
@@ -160,10 +160,14 @@ class Settings:
     """Lead time assumed where neither purchase orders nor products state one; reported where used. Judgement."""
     stated_lead_time_sd_log: float = 0.35
     """Log standard deviation around a stated lead time without history. Judgement."""
-    lead_time_pool_k: float = 10.0
-    """Pseudo-observations of the parent law (Ferguson 1973); 10 to 30 measured best on public deliveries."""
-    lead_time_half_life_days: float = 730.0
-    """Age at which a past order counts half; two years measured best on public deliveries."""
+    lead_time_pool_k: float = 0.0
+    """Pseudo-observations of the parent law (Ferguson 1973); 0 chooses 5, 10 or 20 by how well past orders are
+    foretold, and takes 10 where there are too few."""
+    lead_time_half_life_days: float = 0.0
+    """Age at which a past order counts half; 0 chooses one, two or four years by how well past orders are foretold, and
+    takes two where there are too few."""
+    no_crossover: bool = False
+    """Whether a supplier's orders of one item arrive in the order in which they were placed."""
     max_lead_time_days: int = 730
     """Longest lead time of the grid; what lies beyond counts as not arriving within it."""
     business_days: bool = True
@@ -255,6 +259,9 @@ class Settings:
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"{name} is positive, got {getattr(self, name)!r}")
+        for name in ("lead_time_pool_k", "lead_time_half_life_days"):
+            if not getattr(self, name) >= 0:
+                raise InvalidSettings(f"{name} is 0 (chosen on the past) or positive, got {getattr(self, name)!r}")
         for name in _WHOLE:
             if not float(getattr(self, name)).is_integer():
                 raise InvalidSettings(f"{name} is a whole number, got {getattr(self, name)!r}")

@@ -33,7 +33,8 @@ ORDER = (
     "given_demand",
     "outcomes", "scoring",
     # supply
-    "order_lines", "lead_laws", "lead_tree", "scorecards", "leadtimes", "receipts",
+    "order_lines", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
+    "scorecards", "leadtimes", "receipts",
     # stock and orders
     "projection", "lot_sizes", "newsvendor", "policies", "reorders",
     # those who wait

@@ -125,8 +125,9 @@ def test_recent_orders_count_more() -> None:
 
 
 def test_small_groups_lean_on_their_parent_and_large_ones_do_not() -> None:
-    table = pd.concat([orders([20] * 200, "big"), orders([5] * 2, "small"), orders([5] * 60, "known")])
-    lead = fit_lead_times(table, as_of=AS_OF)
+    table = pd.concat([orders([20] * 200, "big"), orders([20] * 60, "other"), orders([5] * 2, "small"),
+                       orders([5] * 60, "known")])  # fmt: skip
+    lead = fit_lead_times(table, as_of=AS_OF, settings=Settings(lead_time_pool_k=10))
     assert middle(lead, "known")[1] == 5
     assert middle(lead, "small")[1] == 20
     assert lead.cdf[lead.law_rows(pd.DataFrame({"supplier": ["small"]}))[0], 5] > lead.cdf[0, 5]

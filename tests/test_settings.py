@@ -17,7 +17,7 @@ from backorder_forecast.settings import FREQS, PRODUCT_TYPES, Settings, meanings
 SHARES = ("service_level", "promise_level", "excess_level", "watch_probability", "deposit_share", "holding_cost_rate")
 POSITIVE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
-    "lead_time_pool_k", "lead_time_half_life_days", "variance_shrink_n", "init_periods", "max_path_days",
+    "variance_shrink_n", "init_periods", "max_path_days",
 )  # fmt: skip
 
 
@@ -52,6 +52,14 @@ def test_certainty_cannot_be_asked_for(name: str, value: float) -> None:
 def test_sizes_are_positive(name: str, value: float) -> None:
     with pytest.raises(InvalidSettings, match=f"{name} is positive, got"):
         with_one(name, value)
+
+
+@pytest.mark.parametrize("name", ["lead_time_pool_k", "lead_time_half_life_days"])
+def test_what_the_past_may_choose_is_zero_or_positive(name: str) -> None:
+    assert getattr(with_one(name, 0), name) == 0
+    for value in (-1, float("nan")):
+        with pytest.raises(InvalidSettings, match=f"{name} is 0 "):
+            with_one(name, value)
 
 
 @pytest.mark.parametrize("value", [7.5, float("inf")])

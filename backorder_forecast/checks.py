@@ -98,7 +98,11 @@ def check_keys(drafts: Mapping[str, Draft]) -> None:
                 f"a second row for the same {' and '.join(k for k in key if draft.frame[k].astype('str').ne('').any())}"
             )
             what = "; list further suppliers in supplier_items" if name == "products" else ""
-            draft.set_aside(again, "sku", f"{reason} with other values: the first row counts{what}")
+            # Whatever the order of rows: the one that says most, of equals the one whose values come first.
+            fullest = _fullest_first(draft.frame)
+            again = np.zeros(len(draft.frame), dtype=bool)
+            again[fullest] = _repeated(draft.frame.iloc[fullest], key)
+            draft.set_aside(again, "sku", f"{reason} with other values: the row that says most counts{what}")
 
 
 def check_skus(drafts: Mapping[str, Draft], *, unknown_sku: str) -> list[Failure]:
@@ -281,6 +285,14 @@ def _repeated(frame: pd.DataFrame, key: list[str]) -> NDArray[np.bool_]:
         codes, uniques = pd.factorize(frame[column])
         code = code * (len(uniques) + 1) + codes + 1
     return pd.Series(code).duplicated().to_numpy()
+
+
+def _fullest_first(frame: pd.DataFrame) -> NDArray[np.int64]:
+    """Positions of the rows: fewest empty values first, then by their values as text."""
+    text = frame.astype("str").fillna("")
+    empty = frame.isna() | (text == "")
+    order: pd.DataFrame = text.assign(_empty=empty.sum(axis=1).to_numpy()).reset_index(drop=True)
+    return order.sort_values(["_empty", *frame.columns], kind="stable").index.to_numpy(dtype=np.int64)
 
 
 def _add_up(draft: Draft, key: list[str]) -> None:

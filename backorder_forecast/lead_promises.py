@@ -18,11 +18,12 @@ from backorder_forecast.lead_cases import LineTimes
 from backorder_forecast.lead_check import Choice, fit_choice
 from backorder_forecast.lead_laws import FloatArray, IntArray, residual_quantiles, share_waiting
 from backorder_forecast.lead_tree import Tree
-from backorder_forecast.order_lines import NO_DAY, OrderLines, day_numbers, remark
+from backorder_forecast.order_lines import NO_DAY, OrderLines, day_numbers
 from backorder_forecast.settings import Settings
 
 UNUSUAL = 0.99
-"""Share of lead times before a named date from which it is believed where durations guide better. Judgement."""
+"""Share of lead times, and of past promises, before a named date from which it is believed where durations guide
+better: the past says nothing of such promises. Judgement."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +40,8 @@ class PromiseLaws:
         Row of `cdf` for each law of the lead times, shape (n_laws,).
     usual
         Whether promised dates foretold past orders better than durations did.
+    tried
+        Days from the order within which nearly all promises of orders that arrived lay; the past judges these.
     longest
         Days from the order beyond which a named date is a filler or a denial.
     fillers
@@ -50,6 +53,7 @@ class PromiseLaws:
     early: int
     row_of_law: IntArray
     usual: bool
+    tried: int
     longest: int
     fillers: bool
 
@@ -86,7 +90,9 @@ def fit_promises(
             groups=tuple(np.where(g < n, g, -1) for g in tree.groups), stated=tree.stated[:n],
         )  # fmt: skip
     cdf, tail, early = fit_choice(tree, times, replace(choice, from_promise=True), settings, median=median)
-    return PromiseLaws(cdf, tail, early, rows, choice.from_promise, longest, fillers)
+    past = times.promised_days[times.receipt_line]
+    tried = int(np.quantile(past[past >= 0], UNUSUAL)) if (past >= 0).any() else -1
+    return PromiseLaws(cdf, tail, early, rows, choice.from_promise, tried, longest, fillers)
 
 
 def named_days(
@@ -120,21 +126,8 @@ def named_days(
         confirmed, promised = (np.where(days > promises.longest, NO_DAY, days) for days in (confirmed, promised))
     if not promises.usual:
         unusual = share_waiting(cdf, tail, laws, np.maximum(promised, 0)) < 1.0 - UNUSUAL
-        promised = np.where(unusual, promised, NO_DAY)
+        promised = np.where(unusual & (promised > promises.tried), promised, NO_DAY)
     return np.where(confirmed != NO_DAY, confirmed, promised)
-
-
-def far_dates(orders: OrderLines, promises: PromiseLaws | None) -> pd.DataFrame:
-    """Row of `data_quality` on open lines whose named date lies beyond every lead time; no row where there are none."""
-    lines = orders.lines
-    far = (lines["promised_date"] - lines["order_date"]).dt.days > (promises.longest if promises else np.inf)
-    some = lines[far & (lines["open_share"] > 0)]
-    names = "order " + some["po_id"] + " of " + some["supplier"] + ", sku " + some["sku"] + ": promised "
-    words = "believed: it does not arrive before; correct the date if it stands for none"
-    if promises is not None and promises.fillers:
-        words = "taken as no date, since orders with such dates have arrived; the usual lead time holds"
-    found = (names + some["promised_date"].dt.strftime("%Y-%m-%d")).head(3).tolist()
-    return remark("promised date beyond every lead time", words, len(some), found)
 
 
 def _dates(orders: pd.DataFrame, column: str) -> IntArray:

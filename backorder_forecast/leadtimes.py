@@ -29,9 +29,10 @@ from backorder_forecast.lead_cases import cases_of, line_times
 from backorder_forecast.lead_check import LeadCheck, check_lead_times, fit_choice
 from backorder_forecast.lead_days import add_business_days, business_days_between
 from backorder_forecast.lead_laws import FloatArray, IntArray, law_quantiles, residual_quantiles
-from backorder_forecast.lead_promises import PromiseLaws, far_dates, fit_promises, named_days
+from backorder_forecast.lead_promises import PromiseLaws, fit_promises, named_days
 from backorder_forecast.lead_tree import KEYS, key_index, law_tree, match_keys, never_share, stated_days
 from backorder_forecast.order_lines import NO_DAY, day_numbers, known_day, need_columns, order_lines, text_of
+from backorder_forecast.order_remarks import far_remark, order_remarks
 from backorder_forecast.scorecards import scorecard
 from backorder_forecast.settings import Settings
 
@@ -296,7 +297,10 @@ def fit_lead_times(
     laws["check_n"] = laws["check_n"].fillna(0).astype(np.int64)
     laws["p_never_arrives"] = never_share(tree, cases_of(times, choice.half_life_days), choice.k)
     laws["disruption_probability"] = np.nan
-    quality = far_dates(orders, promises)
+    quality = order_remarks(orders)
+    if promises is not None:
+        far = far_remark(orders, longest=promises.longest, fillers=promises.fillers)
+        quality = pd.concat([quality, far], ignore_index=True)
     return LeadTimes(orders.as_of, settings, laws, cdf, tail, promises, check, orders.set_aside, quality)
 
 

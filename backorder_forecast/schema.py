@@ -136,7 +136,8 @@ SALES = Table(
 PURCHASE_ORDERS = Table(
     "purchase_orders",
     (
-        _text("supplier", needed=True),
+        # An order without a supplier is on order all the same.
+        Column("supplier", "text", needed=True, may_be_empty=True),
         # A receipt without an order date moves stock, though it says nothing of lead times.
         _day("order_date", needed=True, may_be_empty=True),
         _day("received_date", needed=True, may_be_empty=True),
@@ -151,7 +152,7 @@ PURCHASE_ORDERS = Table(
         _day("promise_recorded_date", on_bad="value"),
         _day("cancelled_date"),
     ),
-    "lead times and receipts still to come (arrivals follow the lead times, not yet a supplier_confirmed_date)",
+    "lead times and receipts still to come (arrivals follow the lead times and the dates that suppliers name)",
     "lead times rest on stated or assumed days, and nothing counts as on order",
 )
 

@@ -55,7 +55,8 @@ def scorecard(orders: OrderLines, groups: Sequence[NDArray[np.int64]], n: int) -
     {'n_received': 2.0, 'n_open': 1.0, 'n_late': 2.0, 'mean_late_days': 7.5}
     """
     lines = orders.lines
-    received = lines["received_date"].notna()
+    # A row of nothing received is no receipt.
+    received = lines["received_date"].notna() & (lines["open_share"] + lines["cancelled_share"] < 1)
     is_open = lines["open_share"] > 0
     cancelled = lines["cancelled_share"] > 0
     promised = lines["first_promised_date"]

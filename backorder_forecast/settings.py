@@ -125,9 +125,9 @@ class Settings:
     """Items simulated at once; bounds the memory, never changes a result."""
     workers: int = 0
     """Cores to use; 0 means all. Never changes a result."""
-    max_path_days: int = 365
-    """Paths reach beyond `horizon_days` where lead time + review need it, up to this; a longer `horizon_days` is
-    simulated in full."""
+    max_path_days: int = 760
+    """Paths reach beyond `horizon_days` where lead time + review need it, up to this; what lies beyond counts as safe,
+    so that it holds the longest lead time and a month. A longer `horizon_days` is simulated in full."""
 
     # --- demand (NB-SES; see demand.py)
     alphas: tuple[float, ...] = (0.01, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5)

@@ -33,7 +33,7 @@ ORDER = (
     "given_demand",
     "outcomes", "scoring",
     # supply
-    "order_lines", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
+    "order_lines", "order_remarks", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
     "scorecards", "leadtimes", "receipts",
     # stock and orders
     "projection", "lot_sizes", "newsvendor", "policies", "reorders",

@@ -17,6 +17,7 @@ from backorder_forecast.receipts import (
     open_order_lines,
     receipt_paths,
 )
+from backorder_forecast.settings import Settings
 from backorder_forecast.streams import NEW_ORDER, RECEIPTS, item_keys
 
 AS_OF = pd.Timestamp("2024-12-31")
@@ -204,3 +205,24 @@ def test_a_rest_that_nobody_delivered_for_long_counts_and_is_named() -> None:
     assert found.frame["quantity"].tolist() == [40, 40]
     assert found.quality["rule"].tolist() == ["rest of an order line is long overdue"]
     assert found.quality["examples"].tolist() == ["order old of ACME, sku A: nothing came since 2023-01-15"]
+
+
+def test_orders_that_do_not_cross_arrive_in_the_order_of_their_dates() -> None:
+    lines = on_order().iloc[:3].assign(
+        po_id=["late", "early", "other"], supplier=["ACME", "ACME", "new"], sku="A",
+        order_date=AS_OF - pd.to_timedelta([3, 10, 6], "D"),
+    )  # fmt: skip
+    table = pd.concat([history(), lines])
+    found = open_order_lines(table, ITEMS, as_of=AS_OF)
+    assert found.frame["po_id"].tolist() == ["early", "other", "late"]
+    free, sorted_ = (
+        draw_arrival_days(
+            found, fit_lead_times(table, as_of=AS_OF, settings=Settings(no_crossover=stays)), keys(), 0, 3, 2000
+        )
+        for stays in (False, True)
+    )
+    assert (free[0] > free[2]).any()
+    assert (sorted_[0] <= sorted_[2]).all()
+    # The same arrivals in another order; those of the other supplier stay where they are.
+    assert (np.sort(free[[0, 2]], axis=0) == sorted_[[0, 2]]).all()
+    assert (free[1] == sorted_[1]).all()

@@ -33,6 +33,7 @@ def test_counts_by_hand() -> None:
     assert first["on_time_share"] == pytest.approx(1 / 4)
     assert first["mean_late_days"] == pytest.approx((4 + 10 + 21) / 3)
     assert first["fill_share"] == pytest.approx(35 / 40)
+    assert first[["n_judged", "n_late_now", "quantity_received"]].tolist() == [4, 1, 35]
     assert found.iloc[1]["n_lines"] == 0
     assert np.isnan(found.iloc[1]["on_time_share"])
 
@@ -50,3 +51,28 @@ def test_trend_compares_receipts_of_the_last_half_year_with_the_year_before() ->
     assert scorecard(orders, [one], 1)["trend"].tolist() == [8.0]
     thin = order_lines(rows.iloc[1:], as_of=as_of)
     assert np.isnan(scorecard(thin, [one[1:]], 1)["trend"][0])
+
+
+@pytest.mark.parametrize(
+    ("now", "slower"), [([19, 20, 21, 22], True), ([12, 12, 28, 13], False), ([12, 12, 12, 12], False)]
+)
+def test_a_supplier_is_slower_only_beyond_chance(now: list[int], slower: bool) -> None:
+    as_of = pd.Timestamp("2024-12-31")
+    days = np.array([*now, 10, 12, 14, 12])
+    received = as_of - pd.to_timedelta([10, 40, 70, 90, 250, 300, 350, 400], "D")
+    rows = pd.DataFrame(
+        {"supplier": "A", "order_date": received - pd.to_timedelta(days, "D"), "received_date": received}
+    )
+    orders = order_lines(rows, as_of=as_of)
+    found = scorecard(orders, [np.zeros(len(orders.lines), dtype=np.int64)], 1)
+    assert found["trend"].iloc[0] == pytest.approx(np.mean(now) - 12)
+    assert bool(found["slower"].iloc[0]) is slower
+
+
+def test_a_row_of_nothing_received_is_no_receipt() -> None:
+    rows = pd.DataFrame(
+        {"po_id": ["1"], "supplier": "A", "sku": "K", "order_date": "2024-01-01", "received_date": "2024-01-09",
+         "quantity_ordered": 5.0, "quantity_received": 0.0}
+    )  # fmt: skip
+    found = scorecard(order_lines(rows, as_of="2024-01-31"), [np.zeros(1, dtype=np.int64)], 1).iloc[0]
+    assert (found["n_received"], found["n_open"]) == (0, 1)

@@ -1,0 +1,88 @@
+"""How purchase order lines that are used were understood, as rows of `data_quality`; counts are lines.
+
+Nothing here is left out of a result: an order without a supplier follows the lead times of all, more units than ordered
+complete their line, a rest that was cancelled is not on order, and an item with several suppliers has one law for each.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from backorder_forecast.order_lines import OrderLines, remark
+
+_MORE = 1.0 + 1e-9
+
+
+def order_remarks(orders: OrderLines) -> pd.DataFrame:
+    """Rows of `data_quality` about lines; none where there is nothing to say.
+
+    Examples
+    --------
+    >>> from backorder_forecast.order_lines import order_lines
+    >>> rows = pd.DataFrame({"po_id": "7", "supplier": "ACME", "sku": "A", "order_date": ["2024-01-01"],
+    ...     "received_date": ["2024-01-08"], "quantity_ordered": 10.0, "quantity_received": 12.0})
+    >>> order_remarks(order_lines(rows, as_of="2024-01-31"))[["rule", "rows_read", "examples"]].values.tolist()
+    [['received more than was ordered', 1, 'order 7 of ACME, sku A: 12 of 10']]
+    """
+    lines = orders.lines
+    ordered, received = lines["quantity_ordered"], lines["quantity_received"]
+    more = lines[(received > ordered * _MORE).to_numpy()]
+    ended = lines[(lines["cancelled_share"] > 0).to_numpy() & (lines["n_receipts"] > 0).to_numpy()]
+    nobody = lines[(lines["supplier"] == "").to_numpy()]
+    named = lines[((lines["supplier"] != "") & (lines["sku"] != "")).to_numpy()]
+    several = named.groupby(["sku", "location"])["supplier"].nunique()
+    several = several[several > 1]
+    of_several = pd.MultiIndex.from_frame(named[["sku", "location"]]).isin(several.index)
+    parts = [
+        remark(
+            "received more than was ordered",
+            "the line is complete; the surplus is stock and tells no lead time. Repeated receipts show here too",
+            len(more), _quantities(more),
+        ),
+        remark(
+            "rest of an order was cancelled",
+            "what came counts, the rest is not on order", len(ended), _quantities(ended),
+        ),
+        remark(
+            "order without a supplier",
+            "follows the lead times of all suppliers, and belongs to no scorecard", len(nobody), _names(nobody),
+        ),
+        remark(
+            "item with several suppliers",
+            "each order follows its own supplier; new ones go to the supplier of the product, else of the latest order",
+            int(of_several.sum()), _counted(several.head(3)),
+        ),
+    ]  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def far_remark(orders: OrderLines, *, longest: int, fillers: bool) -> pd.DataFrame:
+    """Row on open lines whose named date lies more than `longest` days after the order; none where there are none."""
+    lines = orders.lines
+    far = (lines["promised_date"] - lines["order_date"]).dt.days > longest
+    some = lines[(far & (lines["open_share"] > 0)).to_numpy()]
+    words = "believed: it does not arrive before; correct the date if it stands for none"
+    if fillers:
+        words = "taken as no date, since orders with such dates have arrived; the usual lead time holds"
+    dates = some["promised_date"].dt.strftime("%Y-%m-%d").head(3)
+    found = [f"{name}: promised {date}" for name, date in zip(_names(some), dates, strict=True)]
+    return remark("promised date beyond every lead time", words, len(some), found)
+
+
+def _names(lines: pd.DataFrame) -> list[str]:
+    some = lines.head(3)
+    names: list[str] = ("order " + some["po_id"] + " of " + some["supplier"] + ", sku " + some["sku"]).tolist()
+    return names
+
+
+def _counted(several: pd.Series) -> list[str]:
+    pairs = zip(several.index.get_level_values("sku"), several, strict=True)
+    return [f"sku {sku}: {n} suppliers" for sku, n in pairs]
+
+
+def _quantities(lines: pd.DataFrame) -> list[str]:
+    pairs = np.stack([lines["quantity_received"].head(3), lines["quantity_ordered"].head(3)], axis=1)
+    return [
+        f"{name}: {came:,.10g} of {wanted:,.10g}" for name, (came, wanted) in zip(_names(lines), pairs, strict=True)
+    ]

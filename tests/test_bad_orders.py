@@ -1,0 +1,161 @@
+"""Purchase orders as they come: each flaw is handled by a rule and counted in `data_quality`, or refused in words."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import backorder_forecast as bf
+from backorder_forecast.errors import InvalidTables
+
+DAYS = pd.date_range("2024-01-01", periods=150)
+AS_OF = DAYS[-1]
+PLACED = pd.date_range("2024-01-02", periods=26, freq="5D")
+SETTINGS = bf.Settings(n_paths=100, horizon_days=30, workers=1, global_model=False)
+
+
+def tables(orders: pd.DataFrame, **others: Any) -> dict[str, pd.DataFrame]:
+    sales = pd.DataFrame({"sku": "A", "date": DAYS, "quantity": 1.0})
+    inventory = pd.DataFrame({"sku": ["A"], "date": AS_OF, "on_hand": 20.0})
+    products = pd.DataFrame({"sku": ["A"], "supplier": "ACME", "unit_cost": 1.0, "price": 2.0})
+    return {"sales": sales, "inventory": inventory, "purchase_orders": orders, "products": products} | others
+
+
+def history() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "po_id": [f"H{i}" for i in range(26)], "supplier": "ACME", "sku": "A", "order_date": PLACED,
+            "received_date": PLACED + pd.Timedelta(days=10), "quantity_ordered": 10.0, "quantity_received": 10.0,
+            "promised_date": PLACED + pd.Timedelta(days=10),
+        }
+    )  # fmt: skip
+
+
+def with_line(*lines: dict[str, Any]) -> pd.DataFrame:
+    """The history and a line of 40 units, ordered a week ago, with what differs."""
+    usual = {
+        "po_id": "X", "supplier": "ACME", "sku": "A", "order_date": AS_OF - pd.Timedelta(days=7),
+        "received_date": pd.NaT, "quantity_ordered": 40.0, "quantity_received": np.nan,
+    }  # fmt: skip
+    return pd.concat([history(), pd.DataFrame([usual | line for line in lines])], ignore_index=True)
+
+
+@cache
+def planned(name: str) -> bf.Plan:
+    return bf.make_plan(bf.read_tables(tables(CASES[name])), settings=SETTINGS)
+
+
+def day(n: int) -> pd.Timestamp:
+    return AS_OF - pd.Timedelta(days=n)
+
+
+RECEIVED = {"received_date": day(2), "quantity_received": 40.0}
+CASES = {
+    "as it should be": with_line({}),
+    "received before it was ordered": with_line({"received_date": day(20), "quantity_received": 40.0}),
+    "receipt booked twice": with_line(RECEIVED, RECEIVED),
+    "more than was ordered": with_line(RECEIVED | {"quantity_received": 55.0}),
+    "no supplier": with_line({"supplier": None}),
+    "another supplier": with_line({"supplier": "OTHER"}),
+    "promised in 2099": with_line({"promised_date": pd.Timestamp("2099-12-31")}),
+    "closed with a rest": with_line(
+        {"received_date": day(3), "quantity_received": 15.0, "cancelled_date": day(1)},
+    ),
+    "nothing received": with_line({"received_date": day(3), "quantity_received": 0.0}),
+}  # fmt: skip
+ON_ORDER = {"as it should be": 40, "no supplier": 40, "another supplier": 40, "promised in 2099": 40,
+            "nothing received": 40}  # fmt: skip
+RULES = {
+    "received before it was ordered": "received_date: received before it was ordered",
+    "receipt booked twice": "received more than was ordered",
+    "more than was ordered": "received more than was ordered",
+    "no supplier": "order without a supplier",
+    "another supplier": "item with several suppliers",
+    "promised in 2099": "promised date beyond every lead time",
+    "closed with a rest": "rest of an order was cancelled",
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_on_order_is_right_whatever_the_flaw(name: str) -> None:
+    stock = planned(name).stockouts
+    assert stock["on_order"].tolist() == [ON_ORDER.get(name, 0)]
+    # 20 units last 20 days: safe where 40 are on their way for a usual lead time, else surely out within 30.
+    coming = name in ON_ORDER and name != "promised in 2099"
+    chance = float(stock["p_stockout"].iloc[0])
+    assert chance < 0.2 if coming else chance > 0.8
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_every_flaw_is_counted_where_it_is_found(name: str) -> None:
+    quality = planned(name).data_quality
+    rows = quality[(quality["table"] == "purchase_orders") & (quality["rule"] == RULES[name])]
+    assert len(rows) == 1
+    assert rows["rows_read"].iloc[0] >= 1
+    assert rows["examples"].iloc[0] != ""
+    clean = planned("as it should be").data_quality
+    assert RULES[name] not in set(clean.loc[clean["table"] == "purchase_orders", "rule"])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_row_is_accounted_for(name: str) -> None:
+    quality = planned(name).data_quality
+    total = quality[(quality["table"] == "purchase_orders") & (quality["rule"] == "all rows")].iloc[0]
+    assert total["rows_read"] == len(CASES[name])
+    assert total["rows_read"] == total["rows_used"] + total["rows_merged"] + total["rows_set_aside"]
+
+
+def test_a_negative_lead_time_teaches_nothing_and_leaves_nothing_open() -> None:
+    table = history()
+    clean = bf.fit_lead_times(table, as_of=AS_OF)
+    bad = table.iloc[:3].assign(po_id=["a", "b", "c"], received_date=lambda f: f["order_date"] - pd.Timedelta(days=4))
+    found = bf.fit_lead_times(pd.concat([table, bad]), as_of=AS_OF)
+    assert (found.cdf == clean.cdf).all()
+    assert found.set_aside["reason"].tolist() == ["received before it was ordered"] * 3
+    assert found.table()["n_open"].tolist() == clean.table()["n_open"].tolist()
+
+
+def test_a_receipt_booked_twice_counts_once() -> None:
+    table = history()
+    found = bf.fit_lead_times(pd.concat([table, table.iloc[:5]]), as_of=AS_OF)
+    assert (found.cdf[:, 9] == bf.fit_lead_times(table, as_of=AS_OF).cdf[:, 9]).all()
+
+
+def test_a_day_before_any_data_is_refused_by_tables_and_takes_the_default_in_a_fit() -> None:
+    with pytest.raises(InvalidTables, match="no sale lies at or before as_of 2020-01-01"):
+        bf.read_tables(tables(history()), as_of="2020-01-01")
+    lead = bf.fit_lead_times(history(), as_of="2020-01-01")
+    assert lead.table()["basis"].tolist() == ["default lead time"]
+    assert set(lead.set_aside["reason"]) == {"ordered after as_of"}
+    assert len(lead.set_aside) == len(history())
+
+
+def test_an_item_bought_from_two_suppliers_follows_each() -> None:
+    far = history().assign(
+        supplier="FAR",
+        po_id=lambda f: "F" + f["po_id"],
+        received_date=lambda f: f["order_date"] + pd.Timedelta(days=25),
+    )
+    known = far["received_date"] <= AS_OF
+    far = far.assign(
+        received_date=far["received_date"].where(known), quantity_received=far["quantity_received"].where(known)
+    )
+    lead = bf.fit_lead_times(pd.concat([history(), far]), as_of=AS_OF)
+    new = pd.DataFrame({"supplier": ["ACME", "FAR"], "sku": "A"})
+    assert lead.quantiles(new, [0.5])[0.5].tolist() == [10, 25]
+
+
+def test_product_rows_that_repeat_a_key_give_the_same_plan_in_any_order() -> None:
+    one = pd.DataFrame({"sku": ["A"], "supplier": "ACME", "lead_time_days": 10.0, "price": 2.0})
+    other = one.assign(supplier="OTHER", lead_time_days=60.0)
+    plans = [
+        bf.make_plan(bf.read_tables(tables(history(), products=pd.concat(rows))), settings=SETTINGS)
+        for rows in ([one, other], [other, one])
+    ]
+    pd.testing.assert_frame_equal(plans[0].stockouts, plans[1].stockouts)
+    pd.testing.assert_frame_equal(plans[0].lead_times, plans[1].lead_times)
+    assert "a second row" in " ".join(plans[0].data_quality["rule"])

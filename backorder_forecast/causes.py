@@ -4,18 +4,22 @@ The risk explained is P(unmet demand before an order placed now arrives). Each p
 what is known now, on the same draws, in every order; its share is the average change it makes (Shapley 1953). Players
 and references:
 
-- late order: every open order follows its supplier's law from its order date, unconditioned on its lateness;
-- demand surge: the level that was forecast one protection interval earlier;
-- ordered too little: the order that would have lifted the position to its order-up-to level at the last review before
-  `as_of` less the lead time is on its way;
-- held stock: stock on hold is usable.
+- late order: every open order follows its supplier's law from its order date, unconditioned on its lateness (but for
+  the lateness of a supplier that stands still, which is the disruption's);
+- demand surge: demand goes on, and has been since, as forecast one protection interval earlier;
+- ordered too little: the order that would have lifted the position to its order-up-to level of that time, placed one
+  typical lead time before `as_of`, is on its way;
+- supplier disruption: the state that a supplier's orders share has its prior weight, and nobody is closed;
+- record error: the recorded stock is true, and nothing went missing since the last snapshots;
+- recall or hold: stock and deliveries on hold are usable.
 
-Shares add up to risk now less risk with all references (`baseline`).
+A player that is at its reference anyway is left out for that item. Shares add up to risk now less risk with all
+references (`baseline`); their Monte-Carlo error is that of the mean over paths of each path's own share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import factorial
@@ -27,32 +31,79 @@ from numpy.typing import NDArray
 
 MIN_SHARE = 0.05
 """Least change of the risk that is named a cause: below it there is nothing a buyer could act on."""
-PLAYERS = ("late order", "demand surge", "ordered too little", "held stock")
+PLAYERS = (
+    "late order", "demand surge", "ordered too little", "supplier disruption", "record error", "recall or hold",
+)  # fmt: skip
+LATE, SURGE, TOO_LITTLE, DISRUPTION, RECORD, HOLD = range(len(PLAYERS))
+VERSIONS = 8
+"""Arrivals of open orders: bit 0 late order, bit 1 supplier disruption, bit 2 recall or hold is as it is now."""
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Situation:
     """What is known now and the references, for a bucket of items.
 
-    `start`, `held`, `missing_order` (units) and `demand_ratio` (reference level / level now) have shape (n_items,);
-    `demand`, `receipts`, `reference_receipts` (n_items, n_paths, n_periods); `arrival` (period of an order placed now)
-    and `missing_arrival` (of the missing order) (n_items, n_paths).
+    Attributes
+    ----------
+    start
+        Recorded usable stock less units waiting, shape (n_items,).
+    demand
+        Units, shape (n_items, n_paths, n_periods); `demand_ratio` (reference level / level now) and `excess` (units
+        wanted beyond the forecast since) have shape (n_items,).
+    quantity, line_start
+        Units of each open order line; item i has the lines line_start[i] to line_start[i + 1].
+    arrivals, version
+        Periods of their arrival (-1: by now), one array (n_lines, n_paths) per version that differs, and which of them
+        each of the `VERSIONS` is.
+    ends
+        Period of the arrival of an order placed now, and the same without disruption, shape (2, n_items, n_paths).
+    missing_order, missing_arrival
+        Units, shape (n_items,), and period (n_items, n_paths; -1: by now), of the order that would have been placed.
+    lost, written_off
+        Units that the record shows and the shelf lacks, (n_items, n_paths), and units found missing since, (n_items,).
+    held, release
+        Units on hold, and the period in which they are usable again, shape (n_items,).
+    wanted
+        Whether there is demand at all, so that an empty shelf counts as out at once, shape (n_items,).
+    applies
+        Which players differ from their reference, shape (n_items, n_players).
     """
 
-    start: NDArray[np.float64]
-    held: NDArray[np.float64]
-    missing_order: NDArray[np.float64]
-    demand_ratio: NDArray[np.float64]
-    demand: NDArray[np.float64]
-    receipts: NDArray[np.float64]
-    reference_receipts: NDArray[np.float64]
-    arrival: NDArray[np.int64]
-    missing_arrival: NDArray[np.int64]
+    start: Floats
+    demand: Floats
+    demand_ratio: Floats
+    excess: Floats
+    quantity: Floats
+    line_start: Ints
+    arrivals: Ints
+    version: Ints
+    ends: Ints
+    missing_order: Floats
+    missing_arrival: Ints
+    lost: Floats
+    written_off: Floats
+    held: Floats
+    release: Ints
+    wanted: NDArray[np.bool_]
+    applies: NDArray[np.bool_]
 
 
-def shapley(
-    players: Sequence[str], value: Callable[[frozenset[str]], NDArray[np.float64]]
-) -> dict[str, NDArray[np.float64]]:
+@dataclass(frozen=True, eq=False)
+class Shares:
+    """Risk now and with all references (n_items,), shares and their errors (n_items, n_players), and the risk with
+    one player alone at its reference, `without` (n_items, n_players)."""
+
+    risk: Floats
+    baseline: Floats
+    share: Floats
+    error: Floats
+    without: Floats
+
+
+def shapley(players: Sequence[str], value: Callable[[frozenset[str]], Floats]) -> dict[str, Floats]:
     """Shapley shares of a game given by the value of every coalition.
 
     Examples
@@ -66,7 +117,7 @@ def shapley(
     values = {
         frozenset(group): value(frozenset(group)) for size in range(n + 1) for group in combinations(players, size)
     }
-    shares: dict[str, NDArray[np.float64]] = {}
+    shares: dict[str, Floats] = {}
     for player in players:
         share = np.zeros_like(values[frozenset()])
         for group, worth in values.items():
@@ -77,102 +128,181 @@ def shapley(
     return shares
 
 
-def cause_frame(items: pd.DataFrame, situation: Situation) -> pd.DataFrame:
+def cause_shares(situation: Situation) -> Shares:
+    """Shapley shares of every item's risk."""
+    s = situation
+    return Shares(
+        *_shares(
+            s.start, s.demand, s.demand_ratio, s.excess, s.quantity, s.line_start, s.arrivals, s.version, s.ends,
+            s.missing_order, s.missing_arrival, s.lost, s.written_off, s.held, s.release, s.wanted, s.applies,
+            _weights(),
+        )
+    )  # fmt: skip
+
+
+def risks_if(situation: Situation, arrivals: Ints) -> Floats:
+    """Risk of its item had one open line arrived in another period, all else as it is now; shape (n_lines,).
+
+    `arrivals` (n_lines,) are those periods.
+    """
+    s = situation
+    return np.asarray(
+        _risks_if(
+            s.start, s.demand, s.quantity, s.line_start, s.arrivals[s.version[VERSIONS - 1]], s.ends[0], s.lost,
+            s.held, s.release, s.wanted, arrivals,
+        )
+    )  # fmt: skip
+
+
+def cause_frame(
+    items: pd.DataFrame, shares: Shares, empty: NDArray[np.bool_], short: NDArray[np.bool_]
+) -> pd.DataFrame:
     """Cause of each item's risk, one row per item in item order.
+
+    `empty` items have nothing on the shelf, `short` ones owe more than there is.
 
     Returns
     -------
     DataFrame
-        sku, location, risk, baseline, one column per player, monte_carlo_error, cause, cause_share, cause_text. The
-        cause is the player with the largest share; below two standard errors, or `MIN_SHARE`, it is "not
-        distinguishable", or "already short" where customers wait for more than there is.
+        sku, location, risk, baseline, one column per player, monte_carlo_error (of the largest share), cause,
+        cause_share, without (the risk if that cause alone were at its reference). The cause is the player with the
+        largest share; below two standard errors, or `MIN_SHARE`, it is "not distinguishable", or "already short" where
+        customers wait for more than there is.
     """
-    risks = _coalition_risks(situation)
-    shares = shapley(PLAYERS, lambda group: risks[group])
-    now, baseline = risks[frozenset(PLAYERS)], risks[frozenset()]
-    n_paths = situation.demand.shape[1]
-    error = np.sqrt(np.maximum(now * (1 - now), 0.25 / n_paths) / n_paths)
-    table = np.stack([shares[p] for p in PLAYERS], axis=1)
-    best = table.argmax(axis=1)
-    top = table[np.arange(len(table)), best]
+    best = shares.share.argmax(axis=1)
+    rows = np.arange(len(best))
+    top, error = shares.share[rows, best], shares.error[rows, best]
     clear = top > np.maximum(2 * error, MIN_SHARE)
     frame = items[["sku", "location"]].reset_index(drop=True).copy()
-    frame["risk"], frame["baseline"] = now, baseline
+    frame["risk"], frame["baseline"] = shares.risk, shares.baseline
     for k, player in enumerate(PLAYERS):
-        frame[player.replace(" ", "_")] = table[:, k]
+        frame[player.replace(" ", "_")] = shares.share[:, k]
     frame["monte_carlo_error"] = error
     names = np.asarray(PLAYERS, dtype=object)[best]
-    waiting = ~clear & (situation.start < 0)
-    # An empty shelf is called out at once; the risk here is that of the demand still to come.
-    empty = np.isclose(situation.start, 0.0, atol=1e-9)
-    frame["cause"] = np.select([clear, waiting], [names, "already short"], "not distinguishable").astype(str)
+    frame["cause"] = np.select([clear, short], [names, "already short"], "not distinguishable").astype(str)
     frame["cause_share"] = np.where(clear, top, np.nan)
-    frame["cause_text"] = [
-        _sentence(c, r, r - t, empty=e) if ok else _UNCLEAR["waiting" if w else "empty" if e else "risk"].format(risk=r)
-        for c, r, t, ok, w, e in zip(names, now, top, clear, waiting.tolist(), empty.tolist(), strict=True)
-    ]
+    frame["without"] = np.where(clear, shares.without[rows, best], np.nan)
+    frame["empty"] = empty
     return frame
 
 
-_UNCLEAR = {
-    "waiting": "customers already wait for more than there is; see fill_dates for when they are served",
-    "empty": "stock is zero now; demand before a new order arrives will go unmet with {risk:.0%} probability;"
-    " no single input explains it",
-    "risk": "risk {risk:.0%}; no single input explains it",
-}
-
-
-def _sentence(cause: str, risk: float, without: float, *, empty: bool) -> str:
-    texts: Mapping[str, str] = {
-        "late order": "open orders are late",
-        "demand surge": "demand is above what was forecast when the last order was due",
-        "ordered too little": "too little is on order for the demand until the next delivery",
-        "held stock": "stock is on hold",
-    }
-    if empty:
-        return (
-            f"stock is zero now; {texts[cause]}; demand before a new order arrives will go unmet with {risk:.0%}"
-            f" probability, without that with about {max(without, 0.0):.0%}"
-        )
-    return f"{texts[cause]}; without that the risk would be about {max(without, 0.0):.0%} instead of {risk:.0%}"
-
-
-def _coalition_risks(s: Situation) -> dict[frozenset[str], NDArray[np.float64]]:
-    risks = _risks(
-        s.start, s.held, s.missing_order, s.demand_ratio, s.demand, s.receipts, s.reference_receipts, s.arrival,
-        s.missing_arrival,
-    )  # fmt: skip
-    # Bit k of a row of `risks` says whether player k is as it is now.
-    return {
-        frozenset(p for k, p in enumerate(PLAYERS) if bits >> k & 1): risks[:, bits]
-        for bits in range(2 ** len(PLAYERS))
-    }
+def _weights() -> Floats:
+    """Weight of a coalition of size s among k players, [k, s] = s! (k - s - 1)! / k!."""
+    n = len(PLAYERS)
+    table = np.zeros((n + 1, n + 1))
+    for k in range(1, n + 1):
+        for size in range(k):
+            table[k, size] = factorial(size) * factorial(k - size - 1) / factorial(k)
+    return table
 
 
 @nb.njit(cache=True, nogil=True)
-def _risks(start, held, missing_order, ratio, demand, receipts, reference, arrival, missing_arrival):  # type: ignore[no-untyped-def]
-    """Share of paths that are short before the arrival, per item and coalition (bits in the order of `PLAYERS`)."""
+def _is_short(level, wanted, demand, factor, receipts, until):  # type: ignore[no-untyped-def]
+    # Already short or empty is out at once, whatever the path does next.
+    level += receipts[0]
+    if level < -1e-9 or (wanted and level < 1e-9):
+        return 1.0
+    for t in range(until):
+        level += receipts[t + 1] - demand[t] * factor
+        if level < -1e-9:
+            return 1.0
+    return 0.0
+
+
+@nb.njit(cache=True, nogil=True)
+def _shares(  # type: ignore[no-untyped-def]
+    start, demand, ratio, excess, quantity, line_start, arrivals, version, ends, missing, missing_arrival, lost,
+    written_off, held, release, wanted, applies, weights,
+):  # fmt: skip
     n_items, n_paths, n_periods = demand.shape
-    risks = np.zeros((n_items, 16))
+    n_players = applies.shape[1]
+    everyone = (1 << n_players) - 1
+    risk, base = np.zeros(n_items), np.zeros(n_items)
+    share, square = np.zeros((n_items, n_players)), np.zeros((n_items, n_players))
+    without = np.zeros((n_items, n_players))
+    # Column 0 holds what is there by now.
+    receipts = np.zeros((8, n_periods + 1))
     for i in range(n_items):
-        for bits in range(16):
-            factor = 1.0 if bits & 2 else ratio[i]
-            begin = start[i] if bits & 8 else start[i] + held[i]
-            ordered = 0.0 if bits & 4 else missing_order[i]
-            short = 0
+        player = np.flatnonzero(applies[i])
+        k = len(player)
+        out = np.zeros(1 << k)
+        known = np.zeros(8, dtype=np.bool_)
+        for p in range(n_paths):
+            known[:] = False
+            for group in range(1 << k):
+                # Bits of the players at what they are now; those that do not apply are at both.
+                now = everyone
+                for j in range(k):
+                    if not group >> j & 1:
+                        now &= ~(1 << player[j])
+                v = version[(now & 1) | (now >> 3 & 1) << 1 | (now >> 5 & 1) << 2]
+                if not known[v]:
+                    receipts[v] = 0.0
+                    for line in range(line_start[i], line_start[i + 1]):
+                        if arrivals[v, line, p] < n_periods:
+                            receipts[v, arrivals[v, line, p] + 1] += quantity[line]
+                    known[v] = True
+                level = start[i]
+                factor = 1.0
+                if not now >> 1 & 1:
+                    factor = ratio[i]
+                    level += excess[i]
+                if now >> 4 & 1:
+                    level -= lost[i, p]
+                else:
+                    level += written_off[i]
+                extra, at = 0.0, n_periods
+                if not now >> 2 & 1:
+                    extra, at = missing[i], missing_arrival[i, p]
+                back = n_periods
+                if now >> 5 & 1:
+                    back = release[i]
+                else:
+                    level += held[i]
+                if at < n_periods:
+                    receipts[v, at + 1] += extra
+                if back < n_periods:
+                    receipts[v, back + 1] += held[i]
+                until = min(ends[0 if now >> 3 & 1 else 1, i, p], n_periods)
+                out[group] = _is_short(level, wanted[i], demand[i, p], factor, receipts[v], until)
+                if at < n_periods:
+                    receipts[v, at + 1] -= extra
+                if back < n_periods:
+                    receipts[v, back + 1] -= held[i]
+            risk[i] += out[-1]
+            base[i] += out[0]
+            for j in range(k):
+                mine = 0.0
+                for group in range(1 << k):
+                    if not group >> j & 1:
+                        size = 0
+                        for other in range(k):
+                            size += group >> other & 1
+                        mine += weights[k, size] * (out[group | 1 << j] - out[group])
+                share[i, player[j]] += mine
+                square[i, player[j]] += mine * mine
+                without[i, player[j]] += out[((1 << k) - 1) & ~(1 << j)]
+    share, square = share / n_paths, square / n_paths
+    # A share that is the same on all paths seen is not known without error either.
+    error = np.sqrt(np.maximum(square - share * share, 0.25 / n_paths) / n_paths)
+    return risk / n_paths, base / n_paths, share, error, without / n_paths
+
+
+@nb.njit(cache=True, nogil=True)
+def _risks_if(start, demand, quantity, line_start, arrivals, ends, lost, held, release, wanted, other):  # type: ignore[no-untyped-def]
+    n_items, n_paths, n_periods = demand.shape
+    out = np.zeros(len(quantity))
+    receipts = np.zeros(n_periods + 1)
+    for i in range(n_items):
+        for moved in range(line_start[i], line_start[i + 1]):
             for p in range(n_paths):
-                level = begin
-                # Already short is unmet demand at once, whatever the path does next.
-                if level < 0.0:
-                    short += 1
-                    continue
-                for t in range(min(arrival[i, p], n_periods)):
-                    level += receipts[i, p, t] if bits & 1 else reference[i, p, t]
-                    if t == missing_arrival[i, p]:
-                        level += ordered
-                    level -= demand[i, p, t] * factor
-                    if level < 0.0:
-                        short += 1
-                        break
-            risks[i, bits] = short / n_paths
-    return risks
+                receipts[:] = 0.0
+                for line in range(line_start[i], line_start[i + 1]):
+                    at = other[line] if line == moved else arrivals[line, p]
+                    if at < n_periods:
+                        receipts[at + 1] += quantity[line]
+                if release[i] < n_periods:
+                    receipts[release[i] + 1] += held[i]
+                until = min(ends[i, p], n_periods)
+                out[moved] += _is_short(start[i] - lost[i, p], wanted[i], demand[i, p], 1.0, receipts, until)
+    return out / n_paths

@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.clock import period_end, period_start
+from backorder_forecast.clock import NEVER, period_end, period_start
 from backorder_forecast.lines import open_lines
 from backorder_forecast.order_lines import order_lines
 from backorder_forecast.panel import DECIMALS, daily_matrix, item_codes, stock_exposure, stock_levels
+from backorder_forecast.phantom import HISTORY_DAYS, written_off
 from backorder_forecast.settings import PRODUCT_TYPES, Settings
+from backorder_forecast.supply_events import item_holds
 
 if TYPE_CHECKING:
     from backorder_forecast.lines import BackorderLines
@@ -51,6 +53,11 @@ class StockHistory:
         Sentences on how stock was rolled forward and what the exposure rests on.
     quality
         Rows for `data_quality`.
+    sold, shown
+        Whether something left the shelf, and whether the record showed stock, in the last steps of up to a year, shape
+        (n_items, n_steps).
+    written_off
+        Units that went missing without a sale since a snapshot about a month ago, shape (n_items,).
     """
 
     on_hand: NDArray[np.float64]
@@ -60,6 +67,9 @@ class StockHistory:
     freq: str
     notes: tuple[str, ...]
     quality: pd.DataFrame
+    sold: NDArray[np.bool_]
+    shown: NDArray[np.bool_]
+    written_off: NDArray[np.float64]
 
 
 def stock_history(
@@ -74,10 +84,12 @@ def stock_history(
     """
     first_day = min(first_day, tables.as_of)
     if not tables.has("inventory"):
-        return StockHistory(
-            np.full(len(items), np.nan), np.zeros(len(items)), None, first_day, freq, (), pd.DataFrame()
-        )
-    inventory = _summed(tables.inventory, "on_hand")
+        none, nothing = np.zeros(len(items)), np.zeros((len(items), 0), dtype=bool)
+        unknown = np.full(len(items), np.nan)
+        return StockHistory(unknown, none, None, first_day, freq, (), pd.DataFrame(), nothing, nothing, none)
+    # What a count found is there; the record follows it.
+    found = tables.inventory["counted"].fillna(tables.inventory["on_hand"])
+    inventory = _summed(tables.inventory.assign(on_hand=found), "on_hand")
     earliest = pd.DatetimeIndex([min(first_day, inventory["date"].min())])
     days = pd.date_range(period_start(earliest, freq)[0], tables.as_of, freq=freq)
     received = _receipt_rows(tables)
@@ -118,11 +130,16 @@ def stock_history(
         # What is there at the end of a day was there in it; a level carried on from before says nothing of a sale.
         received_days = (levels > 0).astype(np.float64)
         shipped_days = daily_matrix(empty if freq == "D" else shipped, items, days, freq=freq)
+        sold = daily_matrix(shipped, items, days[-HISTORY_DAYS:], freq=freq) > 0
+        missing = np.zeros(len(items))
         notes.append("no receipts with quantities are known: past stock-outs are read from the snapshots alone")
     else:
         levels = stock_levels(shipped, received, inventory, items, days, freq=freq)
         on_hand = levels[:, -1]
         shipped_days, received_days = (daily_matrix(rows, items, days, freq=freq) for rows in (shipped, received))
+        sold = shipped_days[:, -HISTORY_DAYS:] > 0
+        day = np.searchsorted(days, inventory["date"].to_numpy(), side="right") - 1
+        missing = written_off(inventory, item_codes(inventory, items), day, shipped_days, received_days)
     exposure = None
     if can_walk or snapshots > 1:
         exposure = stock_exposure(levels, received_days, shipped_days)
@@ -130,6 +147,7 @@ def stock_history(
         if wrong.any():
             # A walk below zero proves an error in the records, not that the shelf was empty.
             exposure[wrong] = 1.0
+            missing[wrong] = 0.0
             n_wrong = int(wrong.sum())
             notes.append(
                 f"the stock of {n_wrong:,} item{'s' if n_wrong > 1 else ''} does not fit the receipts and sales (walked"
@@ -140,7 +158,12 @@ def stock_history(
             rows.append(_quality("inventory", "stock does not reconcile", concerned, notes[-1], examples))
     else:
         notes.append("one stock snapshot and no receipts: past stock-outs are unknown, sales are taken as demand")
-    return StockHistory(on_hand, since, exposure, days[0], freq, tuple(notes), _concat(rows))
+    if freq != "D" or not can_walk:
+        missing = np.zeros(len(items))
+    shown = levels[:, -HISTORY_DAYS:] > 0
+    return StockHistory(
+        on_hand, since, exposure, days[0], freq, tuple(notes), _concat(rows), sold, shown, missing
+    )  # fmt: skip
 
 
 def item_facts(
@@ -158,10 +181,11 @@ def item_facts(
     DataFrame
         sku, location, supplier, category, product_type, unit_cost, price, lead_time_days, moq, pack_size, review_days,
         daily_capacity, holding_cost_rate, order_cost, substitute_sku, active (still sold after `as_of`), on_hand,
-        reserved, on_hold, backordered, on_order, start (usable less waiting), stock_known.
+        reserved, on_hold, backordered, on_order, usable, start (usable less waiting), stock_known, release_day (day
+        number from which stock on hold is usable), receipts_held (deliveries wait until then too), written_off.
     """
     facts = items[["sku", "location"]].reset_index(drop=True).copy()
-    facts["supplier"] = _suppliers(tables, items)
+    facts["supplier"] = item_suppliers(tables, items)
     for column in ("category", "product_type", "substitute_sku"):
         facts[column] = items[column].astype("str").fillna("") if column in items else ""
     facts.loc[~facts["product_type"].isin(PRODUCT_TYPES), "product_type"] = ""
@@ -185,6 +209,11 @@ def item_facts(
         over = pd.to_datetime(items["recalled_to"]) < tables.as_of
         recalled = (begun & ~over).to_numpy()
         facts["on_hold"] = np.where(recalled, facts["on_hand"], facts["on_hold"])
+    holds = item_holds(tables.events, items, tables.as_of)
+    # Where the snapshot says how much is held, that much is; a recall without it holds everything.
+    facts["on_hold"] = np.where(holds.held & (facts["on_hold"] <= 0), facts["on_hand"], facts["on_hold"])
+    facts["release_day"], facts["receipts_held"] = np.where(holds.held, holds.release, NEVER), holds.receipts
+    facts["written_off"] = stock.written_off
     facts["backordered"] = lines.queue_quantity
     code = orders.frame["item"].to_numpy(dtype=np.int64)
     facts["on_order"] = np.bincount(code, weights=orders.frame["quantity"], minlength=len(facts)).astype(np.float64)
@@ -265,7 +294,7 @@ def _shipped_since(
     return np.maximum(units, 0.0).round(DECIMALS)
 
 
-def _suppliers(tables: Tables, items: pd.DataFrame) -> pd.Series:
+def item_suppliers(tables: Tables, items: pd.DataFrame) -> pd.Series:
     """Stated supplier, else the one of the item's latest purchase order, else of `supplier_items`."""
     blank = pd.Series("", index=range(len(items)), dtype="str")
     supplier = items["supplier"].astype("str").fillna("").reset_index(drop=True) if "supplier" in items else blank

@@ -13,23 +13,27 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.clock import DAYS_PER_PERIOD, Clock, check_freq, infer_freq, period_start
+from backorder_forecast.clock import DAYS_PER_PERIOD, NEVER, Clock, check_freq, infer_freq, period_start
 from backorder_forecast.cutoffs import fit_cutoffs
 from backorder_forecast.demand import DemandModel, earlier_level, fit_demand
-from backorder_forecast.facts import StockHistory, item_facts, stock_history, with_start_level
+from backorder_forecast.disruptions import fit_shocks
+from backorder_forecast.facts import StockHistory, item_facts, item_suppliers, stock_history, with_start_level
 from backorder_forecast.forecasters import model_name
 from backorder_forecast.given_demand import GivenDemand, fit_given, given_earlier_level
 from backorder_forecast.hidden import visible_exposure, waiting_shares
 from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
+from backorder_forecast.level_laws import LevelLaw, sum_moments
 from backorder_forecast.lines import BackorderLines, open_lines
 from backorder_forecast.netting import DemandRecords, net_demand
 from backorder_forecast.panel import DemandPanel, build_panel, daily_matrix, exposure_periods, item_codes
 from backorder_forecast.patience import fit_patience
+from backorder_forecast.phantom import empty_chance, quiet_runs
 from backorder_forecast.projection import join_share
 from backorder_forecast.queues import purchase_weights, queue_needs
 from backorder_forecast.receipts import OpenLines, open_order_lines
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, protected_days
+from backorder_forecast.supply_events import supplier_closures
 
 if TYPE_CHECKING:
     from backorder_forecast.baselines import Forecaster
@@ -128,6 +132,10 @@ def fit_world(
     placed = _with_category(tables.purchase_orders, tables.products)
     lead = fit_lead_times(placed, as_of=tables.as_of, settings=settings, stated=_stated(tables))
     lap("lead_times")
+    closures, known = supplier_closures(tables.events, tables.as_of), placed
+    if scenario is not None:
+        about = history.items[["sku", "location"]].assign(supplier=item_suppliers(tables, history.items).to_numpy())
+        placed = scenario.with_orders(placed, about, tables.as_of)
     orders = open_order_lines(placed, history.items, as_of=tables.as_of)
     lines = open_lines(tables.backorders, history.items, as_of=tables.as_of)
     facts = item_facts(tables, history.items, history.stock, orders, lines, settings)
@@ -135,8 +143,15 @@ def fit_world(
     if scenario is not None:
         scenario.check_suppliers([*facts["supplier"], *tables.purchase_orders["supplier"].dropna().unique()])
         on_hand = scenario.stock(facts)
-        facts = with_start_level(facts.assign(on_hand=on_hand, stock_known=~np.isnan(on_hand)), settings)
+        held = scenario.held(facts)
+        on_hold = np.where(held, np.nan_to_num(on_hand), facts["on_hold"])
+        changed = {"on_hand": on_hand, "stock_known": ~np.isnan(on_hand), "on_hold": on_hold}
+        facts = with_start_level(facts.assign(**changed), settings)
+        facts["release_day"] = facts["release_day"].mask(held, NEVER)
+        closures = scenario.closures(closures, tables.as_of)
         orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
+    shocks = fit_shocks(known, orders, lead, facts, closures, settings.seed)
+    fixed = np.zeros(len(orders.frame), dtype=np.int64) if scenario is None else scenario.fixed_days(orders.frame)
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier", "category"]])
     usual = protected_days(lead, rows, facts)
@@ -158,9 +173,13 @@ def fit_world(
     weights = purchase_weights(lines.frame, tables.sales) if settings.allocation == "fair_share" else None
     needs = queue_needs(lines.frame, rule=settings.allocation, weights=weights)
     ratio = _earlier_ratio(history.panel, model, protected, settings)
+    _add_surge(facts, history.panel, model, ratio, protected)
+    _add_quiet_runs(facts, history.stock, model)
     lap("patience")
     delays = (orders_later, items_later)
-    world = World(facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, clock, settings)
+    world = World(
+        facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, fixed, shocks, clock, settings
+    )  # fmt: skip
     missing = _missing_notes(tables, facts, orders, lead, settings)
     effects = model.effects.notes if model.effects is not None else ()
     demand = _season_note(history.panel) if demand_model is None else _given_note(tables, demand_model)
@@ -255,7 +274,7 @@ def _earlier_ratio(
     panel: DemandPanel, model: DemandModel, protected: NDArray[np.float64], settings: Settings
 ) -> NDArray[np.float64]:
     """Level forecast one typical protection interval ago over the level now; 1 where either is unknown."""
-    back = round(float(np.median(protected)) / DAYS_PER_PERIOD[panel.freq]) if len(protected) else 0
+    back = _periods_back(panel, protected)
     if back < 1 or panel.n_periods - back < settings.init_periods:
         return np.ones(panel.n_items)
     if isinstance(model, GivenDemand):
@@ -264,6 +283,56 @@ def _earlier_ratio(
         earlier = earlier_level(panel, model, settings, periods_ago=back)
     known = (earlier > 0) & (model.level > 0)
     return np.where(known, earlier / np.where(known, model.level, 1.0), 1.0)
+
+
+def _periods_back(panel: DemandPanel, protected: NDArray[np.float64]) -> int:
+    """One typical protection interval in periods."""
+    return round(float(np.median(protected)) / DAYS_PER_PERIOD[panel.freq]) if len(protected) else 0
+
+
+def _add_surge(
+    facts: pd.DataFrame,
+    panel: DemandPanel,
+    model: DemandModel,
+    ratio: NDArray[np.float64],
+    protected: NDArray[np.float64],
+) -> None:
+    """excess_units: what was wanted of late beyond the forecast made one protection interval ago.
+
+    Of all stretches up to now within that interval the one with the largest excess, where it is more than two standard
+    deviations of the forecast; less one of them, which is what safety stock is for. excess_days is its length.
+    """
+    back = min(_periods_back(panel, protected), panel.n_periods)
+    facts["excess_units"], facts["excess_days"] = 0.0, 0
+    if back < 1 or bool((ratio == 1.0).all()):
+        return
+    seen = slice(panel.n_periods - back, panel.n_periods)
+    # Demand that nobody saw (out of stock, not yet launched) is no less than what was forecast.
+    factors = model.past_factors(panel.periods[seen]) * np.clip(panel.exposure[:, seen], 0.0, 1.0)
+    factors, wanted = factors[:, ::-1], panel.demand[:, seen][:, ::-1].cumsum(axis=1)
+    counted = np.isnan(model.zero_share)
+    law = LevelLaw(model.level, model.level_variance, model.within_variance)
+    law = law.scaled(ratio, np.ones(len(ratio)), counted)
+    law = LevelLaw(law.level[:, None], law.level_variance[:, None], law.within[:, None])
+    sums = factors.cumsum(axis=1), (factors**2).cumsum(axis=1)
+    expected, variance = sum_moments(law, counted[:, None], *sums)
+    spread = np.sqrt(variance)
+    excess = np.where(wanted - expected > 2.0 * spread, wanted - expected - spread, 0.0)
+    best = excess.argmax(axis=1)
+    facts["excess_units"] = excess[np.arange(len(excess)), best]
+    facts["excess_days"] = np.rint((best + 1) * DAYS_PER_PERIOD[panel.freq]).astype(np.int64)
+
+
+def _add_quiet_runs(facts: pd.DataFrame, stock: StockHistory, model: DemandModel) -> None:
+    """quiet_length, quiet_chance and empty_chance: how long nothing sold, how odd that is, and what it suggests."""
+    n_steps = stock.sold.shape[1]
+    steps = pd.date_range(stock.first_day, periods=n_steps if stock.exposure is None else stock.exposure.shape[1],
+                          freq=stock.freq)[-n_steps:] if n_steps else pd.DatetimeIndex([])  # fmt: skip
+    runs = quiet_runs(stock.sold, stock.shown, model.past_factors(steps)) if n_steps else None
+    known = facts["active"].to_numpy(dtype=bool) & (facts["usable"] > 0).to_numpy()
+    facts["quiet_length"] = runs.length if runs is not None else 0
+    facts["quiet_chance"] = np.where(known, runs.chance, 1.0) if runs is not None else 1.0
+    facts["empty_chance"] = empty_chance(facts["quiet_chance"].to_numpy(dtype=np.float64))
 
 
 def _season_note(panel: DemandPanel) -> tuple[str, ...]:

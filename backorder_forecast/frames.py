@@ -77,7 +77,11 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "late_order": Column("share", "… by late order", "What late orders add to the risk."),
         "demand_surge": Column("share", "… by demand surge", "What the rise of demand adds to the risk."),
         "ordered_too_little": Column("share", "… by ordering too little", "What a missing order adds to the risk."),
-        "held_stock": Column("share", "… by held stock", "What stock on hold adds to the risk."),
+        "supplier_disruption": Column("share", "… by disruption", "What a supplier standing still adds to the risk."),
+        "record_error": Column("share", "… by record error", "What a wrong stock record adds to the risk."),
+        "recall_or_hold": Column("share", "… by recall or hold", "What stock on hold adds to the risk."),
+        "count_suggested": Column("flag", "Count it", "Stock is shown, but nothing sold for improbably long."),
+        "p_no_sale": Column("share", "Chance of no sale", "Probability of so long without a sale, were stock there."),
         "monte_carlo_error": Column("share", "Simulation error"),
         "cause_text": Column("text", "Cause in words"),
         "confidence": Column("category", "Confidence"),
@@ -269,8 +273,9 @@ FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
 FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "stockouts": (
-            "p_unmet_before_arrival", "baseline", "late_order", "demand_surge", "ordered_too_little", "held_stock",
-            "monte_carlo_error", "cause_text",
+            "p_unmet_before_arrival", "p_no_sale", "count_suggested", "baseline", "late_order", "demand_surge",
+            "ordered_too_little", "supplier_disruption", "record_error", "recall_or_hold", "monte_carlo_error",
+            "cause_text",
         ),
         "fill_dates": ("promised_date",),
         "wait_cutoffs": ("p_never", "own_cutoff_days", "band_share"),

@@ -1,12 +1,13 @@
 """What-if changes, applied on the same random numbers so that only the change shows.
 
-A scenario says what is different from what is known: demand by a factor, suppliers later by some days, or other stock
-on hand. Factors multiply where several apply to one item.
+A scenario says what is different from what is known: demand by a factor, suppliers later by some days or closed for a
+while, items recalled, orders placed beside the known ones, or other stock on hand. Factors multiply where several
+apply to one item.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from types import MappingProxyType
@@ -16,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.errors import InvalidSettings, unknown_option
+from backorder_forecast.supply_events import Closures, merged_closures
 
 BY = ("all", "sku", "category", "supplier", "product_type", "location")
 
@@ -23,8 +25,12 @@ BY = ("all", "sku", "category", "supplier", "product_type", "location")
 _EXAMPLES = {
     "demand_factor": '{"category": {"toys": 1.3}} or {"all": 1.1}',
     "supplier_delay_days": '{"ACME": 14}',
+    "supplier_closed": '{"ACME": ("2024-08-01", "2024-08-20")}',
+    "extra_order": '{"A-1": 50}, or {"A-1": (50, 7)} where it arrives in 7 days',
     "on_hand": '{"A-1": 0}',
 }
+EXTRA_ORDER = "what-if order"
+"""po_id of the orders that a scenario adds."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +43,14 @@ class Scenario:
         {"category": {"toys": 1.3}, "sku": {"A-1": 0.5}, "all": 1.1}: demand times the factor.
     supplier_delay_days
         {"ACME": 14}: open and new orders of a supplier arrive that many days later; negative is earlier.
+    supplier_closed
+        {"ACME": ("2024-08-01", "2024-08-20")}: first and last day on which a supplier stands still; its open and new
+        orders that would arrive from then on come later by those days.
+    recall
+        ("A-1",): all stock of these items is on hold, for as long as the plan looks.
+    extra_order
+        {"A-1": 50}: so many units more are ordered now from the item's supplier and arrive by its lead-time law;
+        {"A-1": (50, 7)}: they arrive in 7 days. At each location of the sku.
     on_hand
         {"A-1": 0}: units on hand instead of the recorded ones (over all locations of a sku, the same number each).
 
@@ -48,10 +62,13 @@ class Scenario:
 
     demand_factor: Mapping[str, Mapping[str, float] | float] = field(default_factory=dict)
     supplier_delay_days: Mapping[str, int] = field(default_factory=dict)
+    supplier_closed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    recall: Sequence[str] = ()
+    extra_order: Mapping[str, float | tuple[float, int]] = field(default_factory=dict)
     on_hand: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("demand_factor", "supplier_delay_days", "on_hand"):
+        for name in _EXAMPLES:
             given = getattr(self, name)
             if not isinstance(given, Mapping):
                 raise InvalidSettings(f"{name} must name what it changes, as in {_EXAMPLES[name]}; got {given!r}")
@@ -66,6 +83,23 @@ class Scenario:
             raise InvalidSettings(f"on_hand is 0 or more, got {dict(self.on_hand)}")
         if any(not (_is_number(d) and d == int(d)) for d in self.supplier_delay_days.values()):
             raise InvalidSettings(f"supplier_delay_days are whole days, got {dict(self.supplier_delay_days)}")
+        if isinstance(self.recall, str) or not all(isinstance(sku, str) for sku in self.recall):
+            raise InvalidSettings(f'recall lists skus, as in ("A-1",); got {self.recall!r}')
+        object.__setattr__(self, "recall", tuple(self.recall))
+        for supplier, days in self.supplier_closed.items():
+            if not _is_window(days):
+                raise InvalidSettings(
+                    "supplier_closed has a first and a last day, as in "
+                    f"{_EXAMPLES['supplier_closed']}; got {supplier!r}: {days!r}"
+                )
+        for sku, order in self.extra_order.items():
+            units, *day = order if isinstance(order, tuple) else (order,)
+            timed = len(day) == 0 or (len(day) == 1 and _is_number(day[0]) and day[0] == int(day[0]) >= 1)
+            if not (_is_number(units) and units > 0 and timed):
+                raise InvalidSettings(
+                    "extra_order is a number of units above 0, or units and whole days from now, as in "
+                    f"{_EXAMPLES['extra_order']}; got {sku!r}: {order!r}"
+                )
 
     def factors(self) -> dict[str, Mapping[str, float]]:
         """Demand factors by what they name; the factor of all demand stands under the empty name."""
@@ -92,6 +126,11 @@ class Scenario:
             f"supplier {s} {abs(d)} days {'later' if d >= 0 else 'earlier'}"
             for s, d in self.supplier_delay_days.items()
         ]
+        parts += [f"supplier {s} closed from {a} to {b}" for s, (a, b) in self.supplier_closed.items()]
+        parts += [f"{sku} recalled" for sku in self.recall]
+        for sku, order in self.extra_order.items():
+            units, *day = order if isinstance(order, tuple) else (order,)
+            parts.append(f"{units:g} more of {sku} ordered" + (f", arriving in {day[0]} days" if day else ""))
         parts += [f"{q:g} of {s} on hand" for s, q in self.on_hand.items()]
         return "; ".join(parts) or "no change"
 
@@ -113,9 +152,50 @@ class Scenario:
     def check_suppliers(self, known: Iterable[str]) -> None:
         """Raise where a delay names a supplier that nobody orders from."""
         names = sorted({str(name) for name in known} - {""})
-        for supplier in self.supplier_delay_days:
+        for supplier in (*self.supplier_delay_days, *self.supplier_closed):
             if supplier not in names:
                 raise unknown_option("supplier", supplier, names[:20])
+
+    def closures(self, known: Closures, as_of: pd.Timestamp) -> Closures:
+        """The known closures and those of the scenario."""
+        if not self.supplier_closed:
+            return known
+        days = [[(pd.Timestamp(day) - as_of).days for day in window] for window in self.supplier_closed.values()]
+        first, last = zip(*days, strict=True)
+        # What is tried from today on cannot have kept back what was due before.
+        more = pd.DataFrame({"supplier": list(self.supplier_closed), "first": np.maximum(first, 1), "last": last})
+        return merged_closures(pd.concat([known.frame, more.assign(known_end=True)], ignore_index=True))
+
+    def with_orders(self, orders: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -> pd.DataFrame:
+        """Purchase orders with the ones that the scenario adds; `items` has sku, location, supplier."""
+        rows = []
+        for sku, order in self.extra_order.items():
+            hit = (items["sku"].astype("str") == sku).to_numpy()
+            self._must_hit(hit, "sku", sku, items)
+            units = order[0] if isinstance(order, tuple) else order
+            rows.append(items.loc[hit, ["sku", "location", "supplier"]].assign(quantity_ordered=float(units)))
+        if not rows:
+            return orders
+        more = pd.concat(rows, ignore_index=True).assign(po_id=EXTRA_ORDER, order_date=as_of)
+        more = more.reindex(columns=orders.columns)
+        text = [c for c in ("po_id", "sku", "location", "supplier") if c in orders]
+        both = pd.concat([orders.astype(dict.fromkeys(text, "str")), more.astype(dict.fromkeys(text, "str"))])
+        dates = {c: orders[c].dtype for c in orders if orders[c].dtype.kind == "M"}
+        return both.astype(dates).reset_index(drop=True)
+
+    def fixed_days(self, lines: pd.DataFrame) -> NDArray[np.int64]:
+        """Day on which each open line arrives because the scenario says so, 0 for the others, shape (n_lines,)."""
+        days = {sku: int(order[1]) for sku, order in self.extra_order.items() if isinstance(order, tuple)}
+        added = (lines["po_id"] == EXTRA_ORDER).to_numpy()
+        found = lines["sku"].astype("str").map(days).fillna(0).to_numpy(dtype=np.int64)
+        return np.where(added, found, 0)
+
+    def held(self, facts: pd.DataFrame) -> NDArray[np.bool_]:
+        """Items that the scenario recalls, shape (n_items,)."""
+        hit = facts["sku"].astype("str").isin(self.recall).to_numpy(dtype=bool)
+        for sku in self.recall:
+            self._must_hit((facts["sku"].astype("str") == sku).to_numpy(), "sku", sku, facts)
+        return hit
 
     def stock(self, facts: pd.DataFrame) -> NDArray[np.float64]:
         """On hand of each item, changed where the scenario says so."""
@@ -134,3 +214,13 @@ class Scenario:
 
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+
+
+def _is_window(days: object) -> bool:
+    if not isinstance(days, tuple | list) or len(days) != 2:
+        return False
+    try:
+        first, last = (pd.Timestamp(day) for day in days)
+    except (TypeError, ValueError):
+        return False
+    return bool(first <= last)

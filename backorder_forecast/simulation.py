@@ -19,23 +19,23 @@ from numpy.typing import NDArray
 from backorder_forecast import streams
 from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_behind_demand, new_line_days
 from backorder_forecast.cash import CashFlow, line_cash_flow
-from backorder_forecast.causes import Situation, cause_frame
 from backorder_forecast.clock import Clock
 from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
 from backorder_forecast.demand import DemandDraw, DemandModel
+from backorder_forecast.disruptions import Shocks, draw_shocked_days, shocked_lead_days
+from backorder_forecast.explaining import day_periods, explain
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.lines import BackorderLines
 from backorder_forecast.paths import SamplePaths, path_quantiles
 from backorder_forecast.patience import Patience
+from backorder_forecast.phantom import UNLIKELY
 from backorder_forecast.projection import NEVER, StockPaths, join_share, project_stock, stockout_frame
-from backorder_forecast.receipts import OpenLines, draw_arrival_days, draw_lead_days, receipt_paths
+from backorder_forecast.receipts import OpenLines, draw_lead_days, receipt_paths
 from backorder_forecast.reorders import arrival_periods, order_need, reorder_frame
 from backorder_forecast.settings import Settings
 
 FORECAST_LEVELS = (0.1, 0.5, 0.9)
 _BUCKET_BYTES = 64 * 2**20
-CAUSE_PATHS = 200
-"""Paths on which causes are explained; their error is reported beside them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +54,10 @@ class World:
         Demand level forecast one protection interval ago over the level now, shape (n_items,).
     delays
         Days by which open order lines and new orders of each item come later than learned (a what-if; else 0).
+    fixed_days
+        Day on which an open line arrives because a what-if says so, 0 for the others, shape (n_lines,).
+    shocks
+        Disruptions and closures that a supplier's orders share.
     clock, settings
         Periods ahead, and the choices.
     """
@@ -68,13 +72,15 @@ class World:
     needs: tuple[NDArray[np.float64], NDArray[np.float64]]
     earlier_ratio: NDArray[np.float64]
     delays: tuple[NDArray[np.int64], NDArray[np.int64]]
+    fixed_days: NDArray[np.int64]
+    shocks: Shocks
     clock: Clock
     settings: Settings
 
     @cached_property
     def law_rows(self) -> NDArray[np.int64]:
         """Lead-time law of a new order of each item."""
-        return self.lead.law_rows(self.facts[["sku", "location", "supplier"]])
+        return self.lead.law_rows(self.facts[["sku", "location", "supplier", "category"]])
 
     @cached_property
     def n_periods(self) -> NDArray[np.int64]:
@@ -101,8 +107,14 @@ class World:
     def keys(self) -> dict[int, NDArray[np.uint64]]:
         """Stream keys of the items by purpose."""
         sku, location = self.facts["sku"], self.facts["location"]
-        purposes = (streams.RECEIPTS, streams.NEW_ORDER, streams.NEXT_ORDER, streams.CAUSES)
+        purposes = (streams.RECEIPTS, streams.NEW_ORDER, streams.NEXT_ORDER, streams.CAUSES, streams.RECORD)
         return {p: streams.item_keys(sku, location, self.settings.seed, p) for p in purposes}
+
+    def delayed(self, arrivals: NDArray[np.int32], first: int, *, earliest: int = 1) -> NDArray[np.int32]:
+        """Arrivals of the open lines from line `first` on as a what-if has them, shape (n_lines, n_paths)."""
+        lines = slice(first, first + len(arrivals))
+        fixed = self.fixed_days[lines, None]
+        return np.where(fixed > 0, fixed, _later(arrivals, self.delays[0][lines], earliest)).astype(np.int32)
 
     @cached_property
     def joins(self) -> NDArray[np.float64]:
@@ -138,7 +150,9 @@ class Draws:
 
     `demand` and `receipts` (n_items, n_paths, n_periods), `arrival_days` (n_orders, n_paths) of the open order lines,
     `order_quantity` and `order_start` of them, `lead_days` and `next_days` (n_items, n_paths) of an order placed now
-    and of one placed at the next review, `n_periods` (n_items,) to look at.
+    and of one placed at the next review, `calm_days` the former without disruption, `lost` (n_items, n_paths) the units
+    that the record shows and the shelf lacks (taken off the receipts of the first period), `n_periods` (n_items,) to
+    look at.
     """
 
     demand: NDArray[np.float64]
@@ -148,6 +162,8 @@ class Draws:
     order_start: NDArray[np.int64]
     lead_days: NDArray[np.int32]
     next_days: NDArray[np.int32]
+    calm_days: NDArray[np.int32]
+    lost: NDArray[np.float64]
     n_periods: NDArray[np.int64]
 
 
@@ -176,11 +192,13 @@ def simulate(world: World, start: int, stop: int, *, stock_known: bool) -> Bucke
             facts["start"].to_numpy(), draws.demand, draws.receipts, unmet="partial",
             wait_share=world.joins[start:stop], n_periods=draws.n_periods, horizon_periods=world.horizon_periods,
         )  # fmt: skip
-        frames["stockouts"] = stockout_frame(facts, stock, world.clock, draws.lead_days, world.settings)
+        frames["stockouts"] = stockout_frame(facts, stock, world.clock, draws.lead_days, world.settings).assign(
+            p_no_sale=facts["quiet_chance"], count_suggested=(facts["quiet_chance"] <= UNLIKELY) & (facts["usable"] > 0)
+        )
         watch.lap("projection")
         frames["reorders"] = _reorders(world, facts, draws, start, stop)
         watch.lap("reorders")
-        frames["causes"] = _causes(world, facts, draws, frames["stockouts"], frames["reorders"], start)
+        frames["causes"] = explain(world, facts, draws, frames["stockouts"], start)
         watch.lap("causes")
         frames["fill_dates"], cash = _fill_dates(world, facts, draws, start, stop)
         watch.lap("fill_dates")
@@ -197,29 +215,57 @@ def draw_bucket(world: World, start: int, stop: int, watch: _Stopwatch | None = 
     longest = int(n_periods.max())
     demand = world.demand_draw(start, stop, longest)
     watch.lap("demand_paths")
-    arrivals = draw_arrival_days(world.orders, world.lead, world.keys[streams.RECEIPTS], start, stop, n_paths)
+    arrivals = draw_shocked_days(world.shocks, world.lead, world.keys[streams.RECEIPTS], start, stop, n_paths)
     pointers = world.orders.item_start[start : stop + 1]
     lines = slice(int(pointers[0]), int(pointers[-1]))
-    arrivals = _later(arrivals, world.delays[0][lines])
+    arrivals = world.delayed(arrivals, lines.start)
     quantity = world.orders.frame["quantity"].to_numpy(dtype=np.float64)[lines]
     item = world.orders.frame["item"].to_numpy(dtype=np.int64)[lines] - start
+    release = world.facts["release_day"].to_numpy(dtype=np.int64)[rows]
+    waits = np.where(world.facts["receipts_held"].to_numpy(dtype=bool)[rows], release, 0)[item]
+    arrivals = np.maximum(arrivals, waits[:, None]).astype(np.int32)
     receipts = receipt_paths(arrivals, quantity, item, stop - start, world.clock.usable_periods(), longest)
-    lead_days, following = (
-        _later(
-            draw_lead_days(world.lead.cdf, world.law_rows[rows], world.keys[purpose][rows], n_paths),
-            world.delays[1][rows],
-        )
+    lost = _lost_units(world, start, stop)
+    # What is on hold comes back when it is released; what is not there is missed from the first period on.
+    _add_release(receipts, world.facts["on_hold"].to_numpy(dtype=np.float64)[rows], day_periods(release, world.clock))
+    receipts[:, :, 0] -= lost
+    suppliers = world.facts["supplier"].iloc[rows]
+    calm, following = (
+        draw_lead_days(world.lead.cdf, world.law_rows[rows], world.keys[purpose][rows], n_paths)
         for purpose in (streams.NEW_ORDER, streams.NEXT_ORDER)
+    )
+    delay = world.delays[1][rows]
+    lead_days, following = (
+        _later(shocked_lead_days(world.shocks, days, suppliers, start, stop), delay) for days in (calm, following)
     )
     review = world.facts["review_days"].to_numpy(dtype=np.int64)[rows]
     later = _later(following, review)
     watch.lap("receipt_paths")
-    return Draws(demand, receipts, arrivals, quantity, pointers - pointers[0], lead_days, later, n_periods)
+    return Draws(
+        demand, receipts, arrivals, quantity, pointers - pointers[0], lead_days, later, _later(calm, delay), lost,
+        n_periods,
+    )  # fmt: skip
 
 
-def _later(days: NDArray[np.int32], delay: NDArray[np.int64]) -> NDArray[np.int32]:
+def _lost_units(world: World, start: int, stop: int) -> NDArray[np.float64]:
+    """Units that the shelf lacks on each path: all that is shown, where nothing sold for improbably long."""
+    rows, n_paths = slice(start, stop), world.settings.n_paths
+    chance = world.facts["empty_chance"].to_numpy(dtype=np.float64)[rows]
+    lost = np.zeros((stop - start, n_paths))
+    for i in np.flatnonzero(chance > 0):
+        draw = streams.uniforms(world.keys[streams.RECORD][start + i], n_paths)
+        lost[i] = np.where(draw < chance[i], float(world.facts["usable"].iloc[start + i]), 0.0)
+    return lost
+
+
+def _add_release(receipts: NDArray[np.float64], held: NDArray[np.float64], period: NDArray[np.int64]) -> None:
+    for i in np.flatnonzero((held > 0) & (period < receipts.shape[2])):
+        receipts[i, :, period[i]] += held[i]
+
+
+def _later(days: NDArray[np.int32], delay: NDArray[np.int64], earliest: int = 1) -> NDArray[np.int32]:
     """Day numbers moved by a delay per row; what never comes stays so."""
-    moved = np.maximum(days.astype(np.int64) + delay[:, None], 1)
+    moved = np.maximum(days.astype(np.int64) + delay[:, None], earliest)
     return np.where(days >= NEVER, NEVER, moved).astype(np.int32)
 
 
@@ -309,54 +355,6 @@ def _wait_cutoffs(
         arrival_days=draws.arrival_days, order_quantity=draws.order_quantity, order_start=draws.order_start,
         expected_units=short, settings=world.settings,
     )  # fmt: skip
-
-
-def _causes(
-    world: World,
-    facts: pd.DataFrame,
-    draws: Draws,
-    stockouts: pd.DataFrame,
-    reorders: pd.DataFrame,
-    start: int,
-) -> pd.DataFrame:
-    rows = np.flatnonzero((stockouts["flag"] != "ok").to_numpy())
-    if not len(rows):
-        return pd.DataFrame()
-    clock, paths = world.clock, slice(0, CAUSE_PATHS)
-    demand = draws.demand[rows, paths]
-    reference = _reference_receipts(world, rows + start, demand.shape[1], demand.shape[2])
-    # Each item is looked at over its own periods, however long others of its bucket are drawn.
-    arrival = np.minimum(arrival_periods(draws.lead_days[rows, paths], clock), draws.n_periods[rows, None])
-    typical = np.median(draws.lead_days[rows], axis=1).astype(np.int64)
-    # Placed one typical lead time before as_of: what is left of its wait is the deviation from the typical lead time.
-    missing_arrival = arrival_periods(np.maximum(draws.next_days[rows, paths] - typical[:, None], 1), clock)
-    bucket = facts.iloc[rows].reset_index(drop=True)
-    position = (bucket["start"] + bucket["on_order"]).to_numpy()
-    missing = np.maximum(reorders["order_up_to_level"].to_numpy()[rows] - position, 0.0)
-    situation = Situation(
-        start=bucket["start"].to_numpy(), held=bucket["on_hold"].to_numpy(), missing_order=missing,
-        demand_ratio=world.earlier_ratio[rows + start], demand=demand, receipts=draws.receipts[rows, paths],
-        reference_receipts=reference, arrival=arrival, missing_arrival=missing_arrival,
-    )  # fmt: skip
-    return cause_frame(bucket, situation)
-
-
-def _reference_receipts(world: World, items: NDArray[np.int64], n_paths: int, n_periods: int) -> NDArray[np.float64]:
-    """Receipts if every open order followed its law from its order date, whatever its age."""
-    out = np.zeros((len(items), n_paths, n_periods))
-    orders, usable = world.orders, world.clock.usable_periods()
-    take = np.concatenate([np.arange(orders.item_start[i], orders.item_start[i + 1]) for i in items])
-    if not len(take):
-        return out
-    lines = orders.frame.iloc[take]
-    local = np.repeat(np.arange(len(items)), orders.item_start[items + 1] - orders.item_start[items])
-    ordinal = take - orders.item_start[items][local]
-    keys = world.keys[streams.CAUSES][items][local] + ordinal.astype(np.uint64)
-    days = draw_lead_days(world.lead.cdf, world.lead.law_rows(lines), keys, n_paths).astype(np.int64)
-    days = np.maximum(days - lines["age_days"].to_numpy(dtype=np.int64)[:, None], 1)
-    capped = np.minimum(days, NEVER).astype(np.int32)
-    quantity = lines["quantity"].to_numpy(dtype=np.float64)
-    return np.asarray(receipt_paths(capped, quantity, local, len(items), usable, n_periods))
 
 
 class _Stopwatch:

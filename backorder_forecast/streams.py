@@ -15,7 +15,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-DEMAND, RECEIPTS, NEW_ORDER, NEXT_ORDER, CAUSES, PATIENCE, GIVEN = range(1, 8)
+DEMAND, RECEIPTS, NEW_ORDER, NEXT_ORDER, CAUSES, PATIENCE, GIVEN, DISRUPTION, RECORD = range(1, 10)
 """Purposes: streams of different purpose never share numbers."""
 
 
@@ -68,6 +68,17 @@ def step(s0: np.uint64, s1: np.uint64) -> tuple[np.uint64, np.uint64, np.uint64]
 def unit(bits: np.uint64) -> float:
     """Uniform in [0, 1) from 64 bits (the upper 53)."""
     return float(bits >> np.uint64(11)) * (1.0 / 9007199254740992.0)
+
+
+@nb.njit(cache=True)
+def uniforms(key: np.uint64, n_paths: int) -> NDArray[np.float64]:
+    """First uniform of each path, shape (n_paths,)."""
+    out = np.empty(n_paths)
+    for path in range(n_paths):
+        s0, s1 = start(key, path)
+        bits, s0, s1 = step(s0, s1)
+        out[path] = unit(bits)
+    return out
 
 
 @nb.njit(cache=True)

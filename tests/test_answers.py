@@ -80,14 +80,14 @@ def test_a_late_order_is_called_late() -> None:
 def test_stock_on_hold_is_named() -> None:
     orders = pd.concat([delivered("A"), on_order("A", 60, 1)], ignore_index=True)
     row = risk(plan_of({"A": 60}, orders, stock={"on_hold": 58.0}))
-    assert row["cause"] == "held stock"
-    assert row["held_stock"] > 0.5
+    assert row["cause"] == "recall or hold"
+    assert row["recall_or_hold"] > 0.5
 
 
 def test_too_little_on_order_is_named() -> None:
     row = risk(plan_of({"A": 8}, delivered("A")))
     assert row["cause"] == "ordered too little"
-    shares = row[["late_order", "demand_surge", "ordered_too_little", "held_stock"]].sum()
+    shares = row[["late_order", "demand_surge", "ordered_too_little", "recall_or_hold"]].sum()
     assert row["baseline"] + shares == pytest.approx(row["p_unmet_before_arrival"], abs=0.1)
 
 

@@ -34,7 +34,7 @@ ORDER = (
     "outcomes", "scoring",
     # supply
     "order_lines", "order_remarks", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
-    "scorecards", "leadtimes", "receipts",
+    "scorecards", "leadtimes", "receipts", "supply_events", "disruptions",
     # stock and orders
     "projection", "lot_sizes", "newsvendor", "policies", "reorders",
     # those who wait
@@ -43,7 +43,7 @@ ORDER = (
     # results
     "summary", "folder", "report", "excel", "result",
     # all stages together
-    "scenario", "engine", "facts", "hidden", "simulation", "fitting", "answers", "pipeline",
+    "scenario", "engine", "phantom", "facts", "hidden", "explaining", "simulation", "fitting", "answers", "pipeline",
     "compare", "backtest", "cli",
 )  # fmt: skip
 

@@ -244,8 +244,8 @@ def _sample(tree: Tree, times: LineTimes) -> tuple[Tree, LineTimes]:
     if every <= 1:
         return tree, times
     rows = most_specific(tree, np.arange(times.n_lines))
-    names = tree.laws[["supplier", "sku", "location", "category"]].agg("\x1f".join, axis=1)
-    picked = np.array([stable_hash(name) % every == 0 for name in names])
+    keys = zip(*(tree.laws[c] for c in ("supplier", "sku", "location", "category")), strict=True)
+    picked = np.array([stable_hash("\x1f".join(key)) % every == 0 for key in keys])
     keep = picked[rows]
     if keep.mean() > 2.0 / every or keep.mean() < 0.5 / every:
         # A few groups hold most lines: take days of order instead, spread over the whole history.

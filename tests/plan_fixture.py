@@ -286,11 +286,16 @@ class _World:
                 "mean_late_days": [2.1, 11.4, 0.5, 19.0], "fill_share": [0.99, 0.93, 1.0, 0.8],
                 "trend": ["steady", "slower", "steady", "unknown"], "disruption_probability": np.nan,
                 "n_cancelled": [0, 1, 0, 2], "p_never_arrives": [0.0, 0.015, 0.0, 0.2],
+                "slower": [False, True, False, False], "n_judged": n + 2, "n_late_now": [1, 3, 0, 2],
+                "quantity_received": n * 25.0,
             }
         )  # fmt: skip
 
     def _lead_times(self) -> pd.DataFrame:
-        per = self._suppliers().assign(sku="", location="", level="supplier", basis="own history")
+        per = self._suppliers().assign(sku="", location="", level="supplier", basis="own history").assign(
+            category="", check_n=[60, 30, 12, 0], check_coverage_80=[0.82, 0.78, 0.83, np.nan],
+            check_pinball=[1.9, 6.2, 1.1, np.nan], days_from="order", pool_k=10.0, half_life_days=730.0,
+        )  # fmt: skip
         item = per.iloc[[0, 1]].assign(sku=self.sku[:2], level="item", basis="own history and the supplier's")
         return pd.concat([per, item], ignore_index=True)[list(FRAMES["lead_times"])]
 

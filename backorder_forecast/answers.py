@@ -14,6 +14,7 @@ from backorder_forecast.backlog import backlog_frame
 from backorder_forecast.backorders import fill_quality
 from backorder_forecast.cash import cash_flow_frame
 from backorder_forecast.clock import DAYS_PER_PERIOD
+from backorder_forecast.disruptions import PRIOR as DISRUPTION_PRIOR
 from backorder_forecast.frames import FRAMES, empty_frame
 from backorder_forecast.notices import notices_frame
 from backorder_forecast.paths import path_quantiles
@@ -39,7 +40,10 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
     frames: dict[str, pd.DataFrame] = {"forecasts": raw["forecasts"]}
     about = world.model.about
     frames["items"] = pd.concat([about, _item_columns(fitted)], axis=1)
-    frames["lead_times"], frames["suppliers"] = world.lead.table(), world.lead.suppliers()
+    frames["lead_times"], frames["suppliers"] = (
+        _with_disruption(frame, world.shocks.evidence.suppliers)
+        for frame in (world.lead.table(), world.lead.suppliers())
+    )
     known = world.facts["stock_known"].to_numpy(dtype=bool)
     if known.any():
         frames["stockouts"] = _stockouts(raw["stockouts"][known], raw["causes"], about)
@@ -59,6 +63,13 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
         )
     frames["data_quality"] = _quality(fitted, frames)
     return {name: _core_first(name, frame) for name, frame in frames.items()}
+
+
+def _with_disruption(frame: pd.DataFrame, suppliers: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the probability that each supplier stands still; the prior without evidence."""
+    known = suppliers.set_index("supplier")["probability"].to_dict()
+    chance = frame["supplier"].map(known).astype("float64").fillna(DISRUPTION_PRIOR)
+    return frame.assign(disruption_probability=chance.where(frame["supplier"] != ""))
 
 
 def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:

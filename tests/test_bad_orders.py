@@ -159,3 +159,19 @@ def test_product_rows_that_repeat_a_key_give_the_same_plan_in_any_order() -> Non
     pd.testing.assert_frame_equal(plans[0].stockouts, plans[1].stockouts)
     pd.testing.assert_frame_equal(plans[0].lead_times, plans[1].lead_times)
     assert "a second row" in " ".join(plans[0].data_quality["rule"])
+
+
+def test_the_chance_that_a_supplier_stands_still_is_told_with_its_record() -> None:
+    quiet = history()
+    quiet.loc[quiet.index >= 18, ["received_date", "quantity_received"]] = [pd.NaT, np.nan]
+    plans = {
+        "usual": planned("as it should be"),
+        "silent": bf.make_plan(bf.read_tables(tables(quiet)), settings=SETTINGS),
+    }
+    chance = {name: plan.suppliers.set_index("supplier")["disruption_probability"] for name, plan in plans.items()}
+    assert chance["usual"]["ACME"] < 0.1
+    assert chance["silent"]["ACME"] > 0.3
+    table = plans["silent"].lead_times
+    assert table["disruption_probability"].isna().tolist() == (table["level"] == "all").tolist()
+    row = plans["silent"].suppliers.iloc[0]
+    assert (row["n_received"], row["n_open"], row["n_late_now"], row["n_judged"]) == (18, 8, 8, 26)

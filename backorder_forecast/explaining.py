@@ -96,7 +96,7 @@ def _situation(
     position = (bucket["start"] + bucket["on_order"]).to_numpy(dtype=np.float64) + held + excess + written_off
     # At the end of a review cycle the position has fallen by what was wanted in it.
     wanted = (bucket["mean_daily"] * bucket["review_days"]).to_numpy(dtype=np.float64)
-    order_up_to = _order_up_to(world, bucket, demand, draws.calm_days[rows, paths], items)
+    order_up_to = _order_up_to(world, bucket, demand, draws.calm_days[rows, paths], items, last)
     missing = np.maximum((order_up_to - wanted) * ratio - position, 0.0)
     lost = draws.lost[rows, paths]
     applies = np.zeros((n, len(PLAYERS)), dtype=bool)
@@ -118,16 +118,21 @@ def _situation(
 
 
 def _order_up_to(
-    world: World, bucket: pd.DataFrame, demand: NDArray[np.float64], lead_days: NDArray[np.int32], items: Ints
+    world: World,
+    bucket: pd.DataFrame,
+    demand: NDArray[np.float64],
+    lead_days: NDArray[np.int32],
+    items: Ints,
+    last: Ints,
 ) -> NDArray[np.float64]:
     """Order-up-to level with the lead times that the supplier usually has, shape (n_items,)."""
     longest = world.lead.cdf.shape[1]
     days = np.minimum(lead_days, longest) + bucket["review_days"].to_numpy(dtype=np.int64)[:, None]
     end = arrival_periods(days, world.clock)
     total = np.cumsum(demand, axis=2)
-    inside = np.clip(end, 1, demand.shape[2])
+    inside = np.clip(end, 1, last)
     sums = np.take_along_axis(total, inside[:, :, None] - 1, axis=2)[:, :, 0]
-    later = np.maximum(end - demand.shape[2], 0) * world.model.level[items, None]
+    later = np.maximum(end - last, 0) * world.model.level[items, None]
     return row_quantiles(sums + later, order_targets(bucket, world.settings))
 
 
@@ -221,7 +226,7 @@ def _named_orders(world: World, s: Situation, lines: pd.DataFrame) -> dict[int, 
     as_of = world.clock.as_of
     usual = np.argmax(world.lead.cdf[world.lead.law_rows(lines)] >= 0.5, axis=1)
     due = lines["promised_date"].fillna(lines["order_date"] + pd.to_timedelta(usual, unit="D"))
-    ahead: Ints = (due - as_of).dt.days.to_numpy(dtype=np.int64)
+    ahead = np.asarray((due - as_of).dt.days, dtype=np.int64)
     risk = risks_if(s, np.where(ahead < 1, -1, day_periods(ahead, world.clock)))
     best = lines.assign(risk=risk, ahead=ahead).sort_values(["row", "risk", "ahead"], kind="stable")
     best = best.drop_duplicates("row")

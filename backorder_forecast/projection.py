@@ -33,12 +33,18 @@ class StockPaths:
     """First passage of projected stock, arrays (n_items, n_paths).
 
     `first_unmet` and `first_zero` are period numbers (from 0) or `NEVER`; `short_units` is unmet demand within the
-    horizon.
+    horizon. `used_up` is the period in which demand has used up the start stock, receipts aside, or `NEVER`;
+    `start_left` what is left of it and `last_level` the level, both after the last of the `n_periods` (n_items,)
+    walked.
     """
 
     first_unmet: NDArray[np.int32]
     first_zero: NDArray[np.int32]
     short_units: NDArray[np.float64]
+    used_up: NDArray[np.int32]
+    start_left: NDArray[np.float64]
+    last_level: NDArray[np.float64]
+    n_periods: NDArray[np.int64]
 
 
 def project_stock(
@@ -88,7 +94,9 @@ def project_stock(
     # One number says all three: the share of unmet demand that joins the queue.
     joins = {"backorder": np.ones(n_items), "lost": np.zeros(n_items), "partial": share}[unmet]
     horizon = total if horizon_periods is None else horizon_periods
-    return StockPaths(*_walk(start, demand, receipts, joins, walk.astype(np.int64), horizon))
+    walk = walk.astype(np.int64)
+    unmet_at, zero_at, short, used_up, left, level = _walk(start, demand, receipts, joins, walk, horizon)
+    return StockPaths(unmet_at, zero_at, short, used_up, left, level, walk)
 
 
 def stock_quantiles(
@@ -131,10 +139,11 @@ def stockout_frame(
     Returns
     -------
     DataFrame
-        sku, location, on_hand, on_order, backordered, days_of_cover, p_stockout, p_stockout_7, p_stockout_14,
-        p_stockout_30, stockout_date_0.1, stockout_date_0.5, stockout_date_0.9, expected_short_units, revenue_at_risk,
-        order_by_date (empty where no date is in time, or, if `avoidable`, where no order is needed on the simulated
-        days), p_zero, already_out, avoidable, flag, p_unmet_before_arrival.
+        sku, location, on_hand, on_order, backordered, days_of_cover (stock over mean demand), days_of_cover_0.1,
+        days_of_cover_0.9 (quantiles over paths; demand goes on at its mean after the simulated days), p_stockout,
+        p_stockout_7, p_stockout_14, p_stockout_30, stockout_date_0.1, stockout_date_0.5, stockout_date_0.9,
+        expected_short_units, revenue_at_risk, order_by_date (empty where no date is in time, or, if `avoidable`,
+        where no order is needed on the simulated days), p_zero, already_out, avoidable, flag, p_unmet_before_arrival.
     """
     out_now = ((items["start"] < 0) | ((items["start"] <= 0) & (items["mean_daily"] > 0))).to_numpy(dtype=bool)
     end_days = clock.end_days
@@ -146,6 +155,7 @@ def stockout_frame(
     with np.errstate(divide="ignore", invalid="ignore"):
         cover = np.maximum(items["start"].to_numpy(), 0.0) / items["mean_daily"].to_numpy()
     columns["days_of_cover"] = np.where(items["mean_daily"].to_numpy() > 0, cover, np.nan)
+    columns |= _cover_quantiles(items, stock, end_days)
     columns["p_stockout"] = np.where(out_now, 1.0, (unmet_day <= last).mean(axis=1))
     for days in HORIZONS:
         known = clock.freq == "D" and days <= last
@@ -160,8 +170,13 @@ def stockout_frame(
     opens = np.maximum((clock.starts - clock.as_of).days.to_numpy(), 1)
     deadline = np.where(out_now[:, None], 0, _days(stock.first_unmet, opens.astype(np.int64)))
     slack = deadline - lead_days.astype(np.int64)
-    # A path without unmet demand misses nothing, however late the order.
-    slack = np.where(deadline == NEVER, int(NEVER), slack)
+    # A path without unmet demand misses nothing if the order comes on the simulated days; else stock must last.
+    calm = deadline == NEVER
+    ends = end_days[stock.n_periods - 1][:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lasts = ends + np.maximum(stock.last_level, 0.0) / items["mean_daily"].to_numpy(dtype=np.float64)[:, None]
+    lasts = np.where((items["mean_daily"] > 0).to_numpy()[:, None], np.minimum(lasts, NEVER), NEVER)
+    slack = np.where(calm, np.where(lead_days > ends, lasts - lead_days, int(NEVER)), slack).astype(np.int64)
     order_by = _order_by_day(slack, items["review_days"].to_numpy(dtype=np.int64), settings.service_level)
     # Not needed on the simulated days: there is no last date to name, and an order is still in time.
     columns["order_by_date"] = clock.dates(np.where(order_by > end_days[-1], np.nan, order_by))
@@ -196,6 +211,24 @@ def join_share(settings: Settings, product_type: pd.Series) -> NDArray[np.float6
     return np.asarray(shares.to_numpy(dtype=np.float64))
 
 
+def _cover_quantiles(
+    items: pd.DataFrame, stock: StockPaths, end_days: NDArray[np.int64]
+) -> dict[str, NDArray[np.float64]]:
+    """Quantiles of the days until demand has used up what is on the shelf; NaN where nothing is wanted."""
+    mean = items["mean_daily"].to_numpy(dtype=np.float64)
+    inside = stock.used_up < NEVER
+    ends = end_days[stock.n_periods - 1][:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        later = ends + stock.start_left / mean[:, None]
+    days = np.where(inside, end_days[np.where(inside, stock.used_up, 0)], later)
+    days = np.where((items["start"] <= 0).to_numpy()[:, None], 0.0, days)
+    found = {}
+    for level in (0.1, 0.9):
+        rank = min(max(int(np.ceil(level * days.shape[1] - 1e-9)), 1), days.shape[1]) - 1
+        found[f"days_of_cover_{level}"] = np.where(mean > 0, np.partition(days, rank, axis=1)[:, rank], np.nan)
+    return found
+
+
 def _days(periods: NDArray[np.int32], days: NDArray[np.int64]) -> NDArray[np.int64]:
     table = np.append(days, int(NEVER))
     return np.asarray(table[np.minimum(periods, len(days))])
@@ -225,15 +258,22 @@ def _walk(start, demand, receipts, joins, n_periods, horizon):  # type: ignore[n
     first_unmet = np.full((n_items, n_paths), NEVER, dtype=np.int32)
     first_zero = np.full((n_items, n_paths), NEVER, dtype=np.int32)
     short_units = np.zeros((n_items, n_paths))
+    used_up = np.full((n_items, n_paths), NEVER, dtype=np.int32)
+    start_left = np.zeros((n_items, n_paths))
+    last_level = np.zeros((n_items, n_paths))
     for i in range(n_items):
         for p in range(n_paths):
             level = start[i]
             unmet_at = NEVER
             zero_at = NEVER
             short = 0.0
+            left = start[i]
             for t in range(n_periods[i]):
                 level += receipts[i, p, t]
                 wanted = demand[i, p, t]
+                left -= wanted
+                if left <= 0.0 and used_up[i, p] == NEVER:
+                    used_up[i, p] = t
                 missed = wanted - max(level, 0.0)
                 if missed > 0.0:
                     if unmet_at == NEVER:
@@ -248,4 +288,6 @@ def _walk(start, demand, receipts, joins, n_periods, horizon):  # type: ignore[n
             first_unmet[i, p] = unmet_at
             first_zero[i, p] = zero_at
             short_units[i, p] = short
-    return first_unmet, first_zero, short_units
+            start_left[i, p] = max(left, 0.0)
+            last_level[i, p] = level
+    return first_unmet, first_zero, short_units, used_up, start_left, last_level

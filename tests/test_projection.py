@@ -312,3 +312,27 @@ def test_a_weekly_clock_leaves_finer_horizons_empty_and_dates_the_end_of_the_wee
 def test_days_of_cover_are_unknown_without_demand() -> None:
     frame = frame_of([4], np.zeros((1, 2, 3)), mean_daily=0.0)
     assert frame["days_of_cover"].isna().all()
+
+
+def test_days_of_cover_have_a_spread_and_go_on_after_the_simulated_days() -> None:
+    demand = np.zeros((1, 10, 20))
+    # Ten units last 10 days on nine paths, 5 on one; a receipt does not count, the shelf is what is asked about.
+    demand[0, :9], demand[0, 9] = 1.0, 2.0
+    row = frame_of([10], demand, demand.copy()).iloc[0]
+    assert (row["days_of_cover_0.1"], row["days_of_cover_0.9"]) == (5, 10)
+    # Thirty units: 20 are used up in the 20 days, the other ten at one a day; on the fast path all in 15.
+    row = frame_of([30], demand).iloc[0]
+    assert (row["days_of_cover_0.1"], row["days_of_cover_0.9"]) == (15, 30)
+    row = frame_of([0], demand).iloc[0]
+    assert (row["days_of_cover_0.1"], row["days_of_cover_0.9"]) == (0, 0)
+    assert np.isnan(frame_of([5], demand, mean_daily=0.0)["days_of_cover_0.9"].iloc[0])
+
+
+def test_a_lead_time_beyond_the_simulated_days_is_not_safe_because_they_end() -> None:
+    demand = np.full((1, 10, 20), 1.0)
+    # 25 units outlast the 20 days, but not the 40 that a new order takes; 45 do.
+    assert frame_of([25], demand, lead=40).iloc[0][["flag", "avoidable"]].tolist() == ["critical", False]
+    assert frame_of([25], demand, lead=24).iloc[0]["avoidable"]
+    safe = frame_of([45], demand, lead=40).iloc[0]
+    assert (safe["flag"], safe["avoidable"], safe["p_unmet_before_arrival"]) == ("ok", True, 0.0)
+    assert frame_of([45], demand, lead=NEVER).iloc[0]["p_unmet_before_arrival"] == 1.0

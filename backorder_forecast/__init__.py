@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from backorder_forecast.allocation import compare_allocations
     from backorder_forecast.backtest import backtest
     from backorder_forecast.baselines import baseline
+    from backorder_forecast.classifier import StockoutClassifier
     from backorder_forecast.compare import compare_plans
     from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables, NotEnoughHistory
     from backorder_forecast.forecasters import forecast_demand
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from backorder_forecast.scenario import Scenario
     from backorder_forecast.scoring import score_forecast, score_sums
     from backorder_forecast.settings import Settings
+    from backorder_forecast.stockout_features import stockout_features
     from backorder_forecast.tables import Tables, read_tables
 
 __version__ = "0.1.0"
@@ -42,6 +44,7 @@ __all__ = [
     "SamplePaths",
     "Scenario",
     "Settings",
+    "StockoutClassifier",
     "Tables",
     "adapt",
     "backtest",
@@ -56,6 +59,7 @@ __all__ = [
     "recommend_orders",
     "score_forecast",
     "score_sums",
+    "stockout_features",
 ]
 
 _HOME = {
@@ -68,6 +72,7 @@ _HOME = {
     "SamplePaths": "paths",
     "Scenario": "scenario",
     "Settings": "settings",
+    "StockoutClassifier": "classifier",
     "Tables": "tables",
     "adapt": "adapters",
     "backtest": "backtest",
@@ -82,6 +87,7 @@ _HOME = {
     "recommend_orders": "reorders",
     "score_forecast": "scoring",
     "score_sums": "scoring",
+    "stockout_features": "stockout_features",
 }
 
 

@@ -16,6 +16,7 @@ from backorder_forecast.cash import cash_flow_frame
 from backorder_forecast.clock import DAYS_PER_PERIOD
 from backorder_forecast.disruptions import PRIOR as DISRUPTION_PRIOR
 from backorder_forecast.frames import FRAMES, empty_frame
+from backorder_forecast.learned_flags import blend_flags, explain_learned, unit_margin
 from backorder_forecast.notices import notices_frame
 from backorder_forecast.paths import path_quantiles
 from backorder_forecast.plots import ItemPicture
@@ -46,8 +47,11 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
     )
     known = world.facts["stock_known"].to_numpy(dtype=bool)
     if known.any():
-        frames["stockouts"] = _stockouts(raw["stockouts"][known], raw["causes"], about)
-        frames["reorders"] = _reorders(raw["reorders"][known], raw["stockouts"][known], fitted)
+        facts = world.facts[known]
+        learned, margin = facts["p_stockout_learned"].to_numpy(np.float64), unit_margin(facts, world.settings)
+        risk = blend_flags(raw["stockouts"][known], learned, margin, world.settings)
+        frames["stockouts"] = explain_learned(_stockouts(risk, raw["causes"], about))
+        frames["reorders"] = _reorders(raw["reorders"][known], risk, fitted)
         frames["excess"] = _excess(fitted)
         frames["wait_cutoffs"] = raw["wait_cutoffs"].reset_index(drop=True)
     if len(raw["fill_dates"]):

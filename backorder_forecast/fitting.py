@@ -22,6 +22,7 @@ from backorder_forecast.forecasters import model_name
 from backorder_forecast.given_demand import GivenDemand, fit_given, given_earlier_level
 from backorder_forecast.hidden import visible_exposure, waiting_shares
 from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
+from backorder_forecast.learned_flags import learn_flags
 from backorder_forecast.level_laws import LevelLaw, sum_moments
 from backorder_forecast.lines import BackorderLines, open_lines
 from backorder_forecast.netting import DemandRecords, net_demand
@@ -176,6 +177,9 @@ def fit_world(
     _add_surge(facts, history.panel, model, ratio, protected)
     _add_quiet_runs(facts, history.stock, model)
     lap("patience")
+    learned = learn_flags(tables, _middle_days(lead, rows), settings, what_if=scenario is not None)
+    facts["p_stockout_learned"] = learned.probability
+    lap("learned_flags")
     delays = (orders_later, items_later)
     world = World(
         facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, fixed, shocks, clock, settings
@@ -184,6 +188,8 @@ def fit_world(
     effects = model.effects.notes if model.effects is not None else ()
     demand = _season_note(history.panel) if demand_model is None else _given_note(tables, demand_model)
     notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects]
+    if bool(facts["stock_known"].any()):
+        notes.append(learned.note)
     if scenario is not None:
         notes.insert(0, f"what-if: {scenario.describe()}")
     quality = data_quality(history, orders, lines, lead)
@@ -252,6 +258,13 @@ def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], setti
     days = int(max(min(longest, settings.max_path_days), settings.horizon_days))
     # One more period than needed, so that a horizon never ends inside the last one.
     return Clock.ahead(as_of, freq, days + int(DAYS_PER_PERIOD[freq]))
+
+
+def _middle_days(lead: LeadTimes, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Median lead time of each item, days; the end of the grid where half of the orders never arrive."""
+    reached = lead.cdf[rows] >= 0.5
+    days = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
+    return np.asarray(days, dtype=np.float64)
 
 
 def _window(panel: DemandPanel, protected: NDArray[np.float64]) -> int:

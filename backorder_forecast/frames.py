@@ -73,6 +73,14 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "cause": Column("text", "Main cause"),
         "cause_share": Column("share", "Cause's share", "By how much the risk would fall without the main cause."),
         "p_unmet_before_arrival": Column("share", "Out before an order", "Unmet demand before an order now arrives."),
+        "p_stockout_projected": Column("share", "… projected", "Out before an order now arrives, by the sample paths."),
+        "p_stockout_learned": Column(
+            "share", "… learned", "The same, learned from past snapshots; empty where too little is known."
+        ),
+        "p_stockout_blend": Column("share", "… that decides the flag", "Mean of the projected and the learned chance."),
+        "expected_miss_cost": Column(
+            "money", "Cost of a miss", "Chance to be out before an order arrives times the margin of the units short."
+        ),
         "baseline": Column("share", "Risk without causes", "Chance to run out with every cause at its usual state."),
         "late_order": Column("share", "… by late order", "What late orders add to the risk."),
         "demand_surge": Column("share", "… by demand surge", "What the rise of demand adds to the risk."),
@@ -273,7 +281,10 @@ FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
 FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "stockouts": (
-            "p_unmet_before_arrival", "p_no_sale", "count_suggested", "baseline", "late_order", "demand_surge",
+            "days_of_cover_0.1", "days_of_cover_0.9", "p_unmet_before_arrival",
+            "p_no_sale", "count_suggested",
+            "p_stockout_projected", "p_stockout_learned", "p_stockout_blend", "expected_miss_cost",
+            "baseline", "late_order", "demand_surge",
             "ordered_too_little", "supplier_disruption", "record_error", "recall_or_hold", "monte_carlo_error",
             "cause_text",
         ),

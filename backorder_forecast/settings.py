@@ -50,11 +50,12 @@ _SHARES = (
 _WHOLE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
     "init_periods", "max_path_days", "max_cutoff_days", "global_rows", "global_origins", "smooth_items",
+    "learned_flag_rows",
 )  # fmt: skip
 _POSITIVE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
     "variance_shrink_n", "init_periods", "max_path_days",
-    "global_rows", "global_origins", "event_shrink_units",
+    "global_rows", "global_origins", "event_shrink_units", "learned_flag_rows",
 )  # fmt: skip
 
 
@@ -143,9 +144,11 @@ class Settings:
     """Most rows (items at past origins) that the global model learns from; a third of them in trials."""
     global_origins: int = 104
     """Most past origins that the global model learns from."""
+    theta: bool = True
+    """Whether each item's own theta method joins the average where trials favour it."""
     smooth_items: int = 50
-    """Long steady items of most value that get a model of their own (statsmodels Theta) where trials favour it; each
-    costs about 7 ms per fit, four fits. A count and no time limit, so that results do not depend on the machine."""
+    """Long steady items of most value whose theta is fitted by likelihood (statsmodels); each costs about 7 ms per
+    fit, four fits; 0 without `theta`. A count and no time limit, so that results do not depend on the machine."""
     holidays_country: str = ""
     """Country code of public holidays that move demand, such as GB or DE-BY; needs the `holidays` extra."""
     event_shrink_units: float = 40.0
@@ -166,6 +169,9 @@ class Settings:
     lead_time_half_life_days: float = 0.0
     """Age at which a past order counts half; 0 chooses one, two or four years by how well past orders are foretold, and
     takes two where there are too few."""
+    supplier_calendars: Mapping[str, str] = field(default_factory=lambda: _frozen({}))
+    """Per supplier the days on which it works: a week such as 1111110 (Monday first), or a country code such as CN or
+    DE-BY, Monday to Friday without its public holidays (needs the `holidays` extra). Its lead times count these days."""
     no_crossover: bool = False
     """Whether a supplier's orders of one item arrive in the order in which they were placed."""
     max_lead_time_days: int = 730
@@ -184,6 +190,15 @@ class Settings:
     """The same for warning."""
     watch_probability: float = 0.05
     """The same for watch; an item whose order is due before the next review is watched too."""
+    action_cost: float = 0.0
+    """Cost of acting on one flag (time, an express delivery), money. Above 0 flags go by the expected cost of a miss
+    (probability times margin of the units short): watched from this cost on, warning and critical at the multiples
+    of it that their probabilities are of `watch_probability`. 0: by the probabilities, as for items without a price."""
+    learned_flag: bool = True
+    """Whether flags average the projected chance with one learned from past snapshots, where there are enough of them
+    (12 dates, 200 new stockouts)."""
+    learned_flag_rows: int = 8_000
+    """Most rows (items at past snapshots) that the learned flag is fitted on; costs about 2 seconds."""
 
     # --- backorders and promises
     allocation: str = "fifo"
@@ -256,6 +271,15 @@ class Settings:
         for name in ("service_level", "promise_level", "excess_level"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise InvalidSettings(f"{name} lies strictly between 0 and 1, got {getattr(self, name)!r}")
+        if not self.watch_probability <= self.warning_probability <= self.critical_probability:
+            raise InvalidSettings(
+                "watch_probability, warning_probability and critical_probability do not fall in this order, got"
+                f" {self.watch_probability!r}, {self.warning_probability!r}, {self.critical_probability!r}"
+            )
+        if not 0.0 <= self.action_cost < float("inf"):
+            raise InvalidSettings(f"action_cost is 0 or a cost in money, got {self.action_cost!r}")
+        if self.action_cost > 0 and self.watch_probability == 0:
+            raise InvalidSettings("with an action_cost the watch_probability is above 0, got 0")
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
                 raise InvalidSettings(f"{name} is positive, got {getattr(self, name)!r}")
@@ -272,7 +296,8 @@ class Settings:
             if missing:
                 raise InvalidSettings(f"{name} lacks the product type(s) {', '.join(missing)}")
             object.__setattr__(self, name, _frozen(getattr(self, name)))
-        object.__setattr__(self, "payment_hazard", _frozen(self.payment_hazard))
+        for name in ("payment_hazard", "supplier_calendars"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled; rebuild from plain values.

@@ -1,0 +1,183 @@
+"""The learned stockout flag inside a plan: when it is switched on, what it says of each item, how flags use it.
+
+Projection and classifier answer the same question in two ways: will the item be without usable stock before an order
+placed now would arrive? The projection plays the item's own demand and open orders forward; the classifier looks at
+what became of items in a like position at past snapshots, with late deliveries, bookings and habits of the shop. They
+err in different ways, so flags go by their mean.
+
+Only the probability that decides the flag is averaged: `p_stockout_projected` (the column `p_unmet_before_arrival`),
+`p_stockout_learned` and their mean `p_stockout_blend` all look at the days until a normal order arrives. The
+probabilities by horizon (`p_stockout`, `p_stockout_7`, ...), the dates, fill dates and orders stay those of the paths,
+so that they go on agreeing with each other. Where the classifier says nothing the blend is the projection.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.settings import Settings
+from backorder_forecast.snapshots import Snapshots, read_snapshots
+from backorder_forecast.stockout_features import features_at
+from backorder_forecast.tables import Tables
+
+Floats = NDArray[np.float64]
+
+LEAST_DATES = 12
+"""Snapshot dates from which past stock is a history to learn from. Judgement."""
+LEAST_EVENTS = 200
+"""New stockouts among them from which a classifier is fitted. Judgement."""
+_LEAST_WINDOWS = 50
+_SMALL: dict[str, Any] = {"ratios": 0, "n_rounds": 80, "n_boosted": 1, "n_trees": 60}
+_FLAGS = ("critical", "warning", "watch")
+_LEARNED_ONLY = "not by its own projection: items in a like position ran out in the past"
+
+
+@dataclass(frozen=True, eq=False)
+class LearnedFlags:
+    """Learned probability of each item, shape (n_items,), NaN where nothing is said, and a sentence why (not)."""
+
+    probability: Floats
+    note: str
+
+
+def learn_flags(tables: Tables, lead_days: Floats, settings: Settings, *, what_if: bool = False) -> LearnedFlags:
+    """Learn from the past snapshots of these tables and judge the latest one.
+
+    Parameters
+    ----------
+    tables
+        As known at the end of `as_of`.
+    lead_days
+        Usual lead time of each item of `tables.items()`, days.
+    settings
+        `learned_flag`, `learned_flag_rows`, `seed`.
+    what_if
+        Whether the plan assumes changes; the past says nothing of them, so the flag is off.
+    """
+    off = _reason_off(tables, settings, what_if)
+    if off:
+        return _off(len(lead_days), off)
+    snapshots = read_snapshots(tables, lead_days=lead_days)
+    events = int(np.nansum(snapshots.new_stockouts))
+    if len(snapshots.dates) < LEAST_DATES:
+        return _off(len(lead_days), f"it needs {LEAST_DATES} dates of full stock, there are {len(snapshots.dates)}")
+    if events < LEAST_EVENTS:
+        return _off(len(lead_days), f"it needs {LEAST_EVENTS} new stockouts at past snapshots, there are {events}")
+    age = (tables.as_of - snapshots.dates[-1]).days
+    if age > snapshots.step_days:
+        return _off(len(lead_days), f"the latest full stock is {age} days old, more than one step between snapshots")
+    ran_out = snapshots.ran_out
+    dates = _dates_to_learn(ran_out, settings.learned_flag_rows)
+    picked = [(t, np.flatnonzero(~np.isnan(ran_out[:, t]))) for t in dates]
+    label = np.concatenate([ran_out[rows, t] for t, rows in picked]).astype(np.int64)
+    if min(label.sum(), len(label) - label.sum()) < _LEAST_WINDOWS:
+        return _off(len(lead_days), f"fewer than {_LEAST_WINDOWS} past lead times ended with, or without, a stockout")
+    probability, words = _fitted(snapshots, picked, label, settings)
+    share = label.mean()
+    note = (
+        f"flags average the projected and a learned chance of a stockout before an order arrives: learned from"
+        f" {len(label):,} positions of items at {len(dates)} past snapshots, {share:.0%} of which ran out ({words})"
+    )
+    return LearnedFlags(probability, note)
+
+
+def blend_flags(stockouts: pd.DataFrame, learned: Floats, margin: Floats, settings: Settings) -> pd.DataFrame:
+    """The frame with the three probabilities beside each other, and the flags of their mean.
+
+    With `Settings.action_cost` a flag is a decision: acting pays where probability x cost of a miss is at least the
+    cost of acting. The cost of a miss is the margin of the units expected short given that the item runs out.
+
+    Parameters
+    ----------
+    stockouts
+        From `projection.stockout_frame`.
+    learned
+        Learned probabilities of the same rows, NaN where none.
+    margin
+        Money lost per unit short, of the same rows, NaN where unknown.
+    settings
+        Flag thresholds, and `action_cost`.
+
+    Returns
+    -------
+    DataFrame
+        The same rows with p_stockout_projected, p_stockout_learned, p_stockout_blend, expected_miss_cost, flag.
+    """
+    projected = stockouts["p_unmet_before_arrival"].to_numpy(np.float64)
+    known = ~np.isnan(learned) & ~stockouts["already_out"].to_numpy(dtype=bool)
+    learned = np.where(known, learned, np.nan)
+    blend = np.where(known, (projected + np.where(known, learned, 0.0)) / 2.0, projected)
+    # An item is watched too where its order falls due before the next review, whatever the chance.
+    due = (stockouts["flag"] == "watch").to_numpy() & (projected < settings.watch_probability)
+    levels = (settings.critical_probability, settings.warning_probability, settings.watch_probability)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        short_if_out = stockouts["expected_short_units"].to_numpy(np.float64) / stockouts["p_stockout"].to_numpy()
+    miss_cost = blend * np.where(blend > 0, np.nan_to_num(short_if_out), 0.0) * margin
+    raised = [blend >= level for level in levels]
+    if settings.action_cost > 0:
+        costs = [settings.action_cost * level / settings.watch_probability for level in levels]
+        raised = [np.where(np.isnan(miss_cost), r, miss_cost >= c) for r, c in zip(raised, costs, strict=True)]
+    raised[2] = raised[2] | due
+    flag = np.select(raised, _FLAGS, "ok")
+    columns = {"p_stockout_projected": projected, "p_stockout_learned": learned, "p_stockout_blend": blend}
+    return stockouts.assign(**columns, expected_miss_cost=miss_cost, flag=flag)
+
+
+def unit_margin(facts: pd.DataFrame, settings: Settings) -> Floats:
+    """Price less cost, else `default_margin_share` of the price; NaN without a price."""
+    price, cost = (facts[c].to_numpy(np.float64) for c in ("price", "unit_cost"))
+    return np.where(np.isnan(cost), settings.default_margin_share * price, np.maximum(price - cost, 0.0))
+
+
+def explain_learned(stockouts: pd.DataFrame) -> pd.DataFrame:
+    """The frame with a sentence where only the classifier raises an item, which no cause of the projection explains."""
+    alone = (stockouts["flag"] != "ok") & stockouts["p_stockout_learned"].notna() & (stockouts["cause_text"] == "")
+    return stockouts.assign(cause_text=stockouts["cause_text"].mask(alone, _LEARNED_ONLY))
+
+
+def _fitted(
+    snapshots: Snapshots, picked: list[tuple[int, NDArray[np.intp]]], label: NDArray[np.int64], settings: Settings
+) -> tuple[Floats, str]:
+    # Loads scikit-learn, which a plan without the flag does without.
+    from backorder_forecast.classifier import StockoutClassifier
+
+    features = pd.concat([features_at(snapshots, t).iloc[rows] for t, rows in picked], ignore_index=True)
+    times = np.concatenate([np.full(len(rows), t) for t, rows in picked])
+    model = StockoutClassifier(**_SMALL, random_state=settings.seed)
+    model.fit(features, label, times=times)
+    last = len(snapshots.dates) - 1
+    rows = np.flatnonzero(snapshots.exposed[:, last])
+    probability = np.full(len(snapshots.items), np.nan)
+    if len(rows):
+        probability[rows] = model.predict_proba(features_at(snapshots, last).iloc[rows])[:, 1]
+    return probability, f"calibration: {model.calibration_}, {model.calibration_reason_}"
+
+
+def _dates_to_learn(ran_out: Floats, most: int) -> list[int]:
+    """Snapshots with known outcomes, evenly thinned from the latest back to at most so many rows."""
+    count = (~np.isnan(ran_out)).sum(axis=0)
+    known = np.flatnonzero(count)[::-1]
+    stride = max(int(np.ceil(count.sum() / most)), 1)
+    return sorted(known[::stride].tolist())
+
+
+def _reason_off(tables: Tables, settings: Settings, what_if: bool) -> str:
+    if not settings.learned_flag:
+        return "Settings.learned_flag is False"
+    if what_if:
+        return "the past says nothing of an assumed change"
+    dates = int(tables.inventory["date"].nunique())
+    if dates < LEAST_DATES:
+        return f"it needs {LEAST_DATES} dates in the table inventory, there are {dates}"
+    return ""
+
+
+def _off(n_items: int, reason: str) -> LearnedFlags:
+    return LearnedFlags(
+        np.full(n_items, np.nan), f"flags rest on the projection alone, without a learned one: {reason}"
+    )

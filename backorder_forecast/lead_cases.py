@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backorder_forecast.lead_days import WorkCalendars
 from backorder_forecast.order_lines import NO_DAY, OrderLines
 
 FloatArray = NDArray[np.float64]
@@ -46,6 +47,8 @@ class LineTimes:
         Shares still open and cancelled at `as_of`, and the day of the cancellation, shape (n_lines,).
     receipt_line, received, receipt_share
         Line, day and share of each receipt with a duration.
+    supplier, calendars
+        Name per line, and the days on which some of them work.
     """
 
     as_of: int
@@ -57,14 +60,28 @@ class LineTimes:
     receipt_line: IntArray
     received: IntArray
     receipt_share: FloatArray
+    supplier: pd.Series
+    calendars: WorkCalendars
 
     @property
     def n_lines(self) -> int:
         """Number of lines."""
         return len(self.ordered)
 
+    def elapsed(self, line: IntArray, until: IntArray) -> IntArray:
+        """Days of each line from its order to a day, on the days on which its supplier works."""
+        if not self.calendars.counts:
+            return np.asarray(until - self.ordered[line], dtype=np.int64)
+        return self.calendars.elapsed(self.supplier.iloc[line], self.ordered[line], until)
 
-def line_times(orders: OrderLines, *, longest: int) -> LineTimes:
+    def calendar_days(self, line: IntArray, days: FloatArray) -> FloatArray:
+        """The same back to calendar days, (n, m)."""
+        if not self.calendars.counts:
+            return days
+        return self.calendars.calendar_days(self.supplier.iloc[line], self.ordered[line], days)
+
+
+def line_times(orders: OrderLines, *, longest: int, calendars: WorkCalendars | None = None) -> LineTimes:
     """Order lines as numbers; a promise later than `longest` days after the order is no promise of a date."""
     lines, receipts = orders.lines, orders.receipts
     ordered = _numbers(lines["order_date"])
@@ -80,6 +97,8 @@ def line_times(orders: OrderLines, *, longest: int) -> LineTimes:
         receipt_line=receipts["line"].to_numpy(dtype=np.int64),
         received=_numbers(receipts["received_date"]),
         receipt_share=receipts["share"].to_numpy(dtype=np.float64),
+        supplier=lines["supplier"],
+        calendars=WorkCalendars(0, {}, {}) if calendars is None else calendars,
     )
 
 
@@ -120,11 +139,10 @@ def cases_of(times: LineTimes, half_life_days: float, *, origin: int | None = No
     until = np.concatenate([times.received[came], np.full(len(is_open), day), times.cancelled[ended]])
     cause = np.repeat([ARRIVED, OPEN, CANCELLED], [len(arrived), len(is_open), len(ended)])
     share = np.concatenate([times.receipt_share[came], rest[is_open], times.cancelled_share[ended]])
-    days = until - times.ordered[line]
     weight = share * 0.5 ** ((day - times.ordered[line]) / half_life_days)
     if early is None:
-        return Cases(line, days, cause, weight)
-    days = days + early - times.promised_days[line]
+        return Cases(line, times.elapsed(line, until), cause, weight)
+    days = until - times.ordered[line] + early - times.promised_days[line]
     told = (times.promised_days[line] >= 0) & ((days >= 0) | (cause == ARRIVED))
     return Cases(line[told], np.maximum(days[told], 0), cause[told], weight[told])
 

@@ -185,9 +185,11 @@ def _foretold(
                 durations = fit_choice(
                     tree, times, replace(choice, from_promise=False), settings, median=median, origin=window.origin
                 )
-                values[plain] = law_quantiles(durations[0], durations[1], rows[plain], np.array(LEVELS))
+                said = law_quantiles(durations[0], durations[1], rows[plain], np.array(LEVELS))
+                values[plain] = times.calendar_days(window.line[plain], said)
         else:
-            values = law_quantiles(found[0], found[1], rows, np.array(LEVELS))
+            said = law_quantiles(found[0], found[1], rows, np.array(LEVELS))
+            values = times.calendar_days(window.line, said)
         values = np.minimum(values, float(len(found[1])))
         days = window.days[:, None].astype(np.float64)
         covered.append((days[:, 0] >= values[:, 0]) & (days[:, 0] <= values[:, -1]))
@@ -256,7 +258,7 @@ def _sample(tree: Tree, times: LineTimes) -> tuple[Tree, LineTimes]:
         times, ordered=times.ordered[keep], promised_days=times.promised_days[keep], open_share=times.open_share[keep],
         cancelled_share=times.cancelled_share[keep], cancelled=times.cancelled[keep],
         receipt_line=place[times.receipt_line[mine]], received=times.received[mine],
-        receipt_share=times.receipt_share[mine],
+        receipt_share=times.receipt_share[mine], supplier=times.supplier[keep].reset_index(drop=True),
     )  # fmt: skip
     return _part(tree, keep), few
 

@@ -27,11 +27,20 @@ import pandas as pd
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.lead_cases import cases_of, line_times
 from backorder_forecast.lead_check import LeadCheck, check_lead_times, fit_choice
-from backorder_forecast.lead_days import add_business_days, business_days_between
-from backorder_forecast.lead_laws import FloatArray, IntArray, law_quantiles, residual_quantiles
+from backorder_forecast.lead_days import WorkCalendars, add_business_days, business_days_between, work_calendars
+from backorder_forecast.lead_laws import TAIL_GRIDS, FloatArray, IntArray, law_quantiles, residual_quantiles
 from backorder_forecast.lead_promises import PromiseLaws, fit_promises, named_days
 from backorder_forecast.lead_tree import KEYS, key_index, law_tree, match_keys, never_share, stated_days
-from backorder_forecast.order_lines import NO_DAY, day_numbers, known_day, need_columns, order_lines, text_of
+from backorder_forecast.order_lines import (
+    NO_DAY,
+    OrderLines,
+    day_numbers,
+    known_day,
+    need_columns,
+    order_lines,
+    remark,
+    text_of,
+)
 from backorder_forecast.order_remarks import far_remark, order_remarks
 from backorder_forecast.scorecards import scorecard
 from backorder_forecast.settings import Settings
@@ -62,6 +71,8 @@ class LeadTimes:
         P(L <= t) for t = 0 ... T days, shape (n_laws, T + 1); the mass beyond T is 1 - cdf[:, -1].
     tail
         Survival of the tail law on days 0 ... 8 T; beyond T a law continues as S(T) tail[t] / tail[T].
+    calendars
+        Working days of suppliers; their laws count these (`lead_days.py`).
     promises
         Laws of lateness against the dates that suppliers name; None without such dates.
     check
@@ -77,6 +88,7 @@ class LeadTimes:
     laws: pd.DataFrame
     cdf: FloatArray
     tail: FloatArray
+    calendars: WorkCalendars
     promises: PromiseLaws | None
     check: LeadCheck
     set_aside: pd.DataFrame
@@ -107,6 +119,11 @@ class LeadTimes:
         """
         wanted, laws = _checked(levels), self.law_rows(new_orders)
         values = law_quantiles(self.cdf, self.tail, laws, wanted)
+        placed = np.full(len(new_orders), known_day(self.as_of))
+        if "order_date" in new_orders:
+            given, _ = day_numbers(new_orders["order_date"])
+            placed = np.where(given == NO_DAY, placed, given)
+        values = self.calendars.calendar_days(text_of(new_orders, "supplier"), placed, values)
         if "order_date" in new_orders and self.promises is not None:
             named, _ = self.named_days(new_orders, laws)
             at = np.flatnonzero(named != NO_DAY)
@@ -143,10 +160,13 @@ class LeadTimes:
         named, ordered = self.named_days(open_orders, laws, as_of=day)
         known = ordered != NO_DAY
         ages = np.where(known, day - ordered, 0)
-        values = residual_quantiles(self.cdf, self.tail, laws, np.maximum(ages, 0), wanted)
+        suppliers, placed = text_of(open_orders, "supplier"), day - ages
+        worked = self.calendars.elapsed(suppliers, np.minimum(placed, day), np.full(len(ages), day))
+        values = worked[:, None] + residual_quantiles(self.cdf, self.tail, laws, worked, wanted)
         ahead = ages < 0
         if ahead.any():
-            values[ahead] = law_quantiles(self.cdf, self.tail, laws[ahead], wanted) - ages[ahead, None]
+            values[ahead] = law_quantiles(self.cdf, self.tail, laws[ahead], wanted)
+        values = self.calendars.calendar_days(suppliers, placed, values) - ages[:, None]
         at = np.flatnonzero(known & (named != NO_DAY))
         if self.promises is not None and len(at):
             values[at] = self.promises.waits(laws[at], named[at], ages[at], wanted)
@@ -282,7 +302,9 @@ def fit_lead_times(
     """
     settings = Settings() if settings is None else settings
     orders = order_lines(purchase_orders, as_of=as_of)
-    times = line_times(orders, longest=settings.max_lead_time_days)
+    longest = settings.max_lead_time_days
+    calendars = _calendars(orders, settings)
+    times = line_times(orders, longest=longest, calendars=calendars)
     prior = stated_days(stated)
     median = float(prior["days"].median()) if len(prior) else float(settings.default_lead_time_days)
     used = np.bincount(cases_of(times, 1.0).line, minlength=times.n_lines) > 0
@@ -298,10 +320,33 @@ def fit_lead_times(
     laws["p_never_arrives"] = never_share(tree, cases_of(times, choice.half_life_days), choice.k)
     laws["disruption_probability"] = np.nan
     quality = order_remarks(orders)
+    unknown = sorted(set(settings.supplier_calendars) - set(orders.lines["supplier"]))
+    words = "not used: no order known by now names this supplier, check how it is spelled"
+    quality = pd.concat([quality, remark("calendar of an unknown supplier", words, len(unknown), unknown)])
     if promises is not None:
         far = far_remark(orders, longest=promises.longest, fillers=promises.fillers)
-        quality = pd.concat([quality, far], ignore_index=True)
-    return LeadTimes(orders.as_of, settings, laws, cdf, tail, promises, check, orders.set_aside, quality)
+        quality = pd.concat([quality, far])
+    return LeadTimes(
+        orders.as_of,
+        settings,
+        laws,
+        cdf,
+        tail,
+        calendars,
+        promises,
+        check,
+        orders.set_aside,
+        quality.reset_index(drop=True),
+    )
+
+
+def _calendars(orders: OrderLines, settings: Settings) -> WorkCalendars:
+    """Working days from the first order to the end of the tail."""
+    if not settings.supplier_calendars:
+        return WorkCalendars(0, {}, {})
+    day = known_day(orders.as_of)
+    first = known_day(orders.lines["order_date"].min()) if len(orders.lines) else day
+    return work_calendars(settings.supplier_calendars, first, day + settings.max_lead_time_days * TAIL_GRIDS)
 
 
 def _checked(levels: Sequence[float]) -> FloatArray:

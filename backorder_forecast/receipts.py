@@ -141,7 +141,11 @@ def draw_arrival_days(
     line_keys = _line_keys(keys[item], place)
     ages = bucket["age_days"].to_numpy(dtype=np.int64)
     laws = lead.law_rows(bucket)
-    days = _draw(lead.cdf, lead.tail, laws, ages, ages, line_keys, n_paths)
+    placed = known_day(lead.as_of) - ages
+    worked = lead.calendars.elapsed(bucket["supplier"], placed, placed + ages)
+    days = _draw(lead.cdf, lead.tail, laws, worked, worked, line_keys, n_paths)
+    if lead.calendars.counts:
+        days = _by_calendar(lead, bucket["supplier"], placed, worked, days)
     named, ordered = lead.named_days(bucket, laws)
     at = np.flatnonzero(named != NO_DAY)
     if lead.promises is not None and len(at):
@@ -216,6 +220,16 @@ def draw_lead_days(cdf: FloatArray, rows: IntArray, keys: NDArray[np.uint64], n_
     closed = np.ones(cdf.shape[1])
     ages = np.full(len(rows), -1, dtype=np.int64)
     return np.asarray(_draw(cdf, closed, rows.astype(np.int64), ages, ages + 1, keys, n_paths), dtype=np.int32)
+
+
+def _by_calendar(
+    lead: LeadTimes, suppliers: pd.Series, placed: IntArray, worked: IntArray, days: NDArray[np.int32]
+) -> NDArray[np.int32]:
+    """Days from now as calendar days, where those drawn count the days on which the supplier works."""
+    over = (worked[:, None] + days).astype(np.float64)
+    total = lead.calendars.calendar_days(suppliers, placed, over)
+    left = total - (known_day(lead.as_of) - placed)[:, None]
+    return np.where(days == NEVER, NEVER, np.clip(left, 1, NEVER)).astype(np.int32)
 
 
 def _quiet_rests(found: OrderLines, lines: pd.DataFrame) -> NDArray[np.bool_]:

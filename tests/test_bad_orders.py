@@ -163,7 +163,8 @@ def test_product_rows_that_repeat_a_key_give_the_same_plan_in_any_order() -> Non
 
 def test_the_chance_that_a_supplier_stands_still_is_told_with_its_record() -> None:
     quiet = history()
-    quiet.loc[quiet.index >= 18, ["received_date", "quantity_received"]] = [pd.NaT, np.nan]
+    for column in ("received_date", "quantity_received"):
+        quiet[column] = quiet[column].where(quiet.index < 18)
     plans = {
         "usual": planned("as it should be"),
         "silent": bf.make_plan(bf.read_tables(tables(quiet)), settings=SETTINGS),
@@ -175,3 +176,17 @@ def test_the_chance_that_a_supplier_stands_still_is_told_with_its_record() -> No
     assert table["disruption_probability"].isna().tolist() == (table["level"] == "all").tolist()
     row = plans["silent"].suppliers.iloc[0]
     assert (row["n_received"], row["n_open"], row["n_late_now"], row["n_judged"]) == (18, 8, 8, 26)
+
+
+def test_a_lead_time_longer_than_a_year_is_looked_at_to_its_end() -> None:
+    """450 units last 450 days; an order placed now takes 600: it comes too late, whatever happens in the first year."""
+    inventory = pd.DataFrame({"sku": ["A"], "date": AS_OF, "on_hand": 450.0})
+    products = pd.DataFrame({"sku": ["A"], "lead_time_days": 600.0, "price": 2.0})
+    far = {"inventory": inventory, "products": products, "purchase_orders": history().iloc[:0]}
+    plan = bf.make_plan(
+        bf.read_tables(tables(history(), **far)), settings=SETTINGS.replace(stated_lead_time_sd_log=0.05)
+    )
+    row = plan.stockouts.iloc[0]
+    assert row["p_unmet_before_arrival"] > 0.9
+    assert row["flag"] == "critical"
+    assert not row["avoidable"]

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backorder_forecast.phantom import PRIOR, RATE_DAYS, UNLIKELY, empty_chance, quiet_runs, written_off
+
+
+def test_a_run_is_as_unlikely_as_simulation_says() -> None:
+    rng = np.random.default_rng(0)
+    # Rates drawn from the posterior of 20 sale days in 100: Gamma(20.5, 100); days with a sale at that rate.
+    rate = rng.gamma(20.5, 1 / 100, 200_000)
+    expected = np.exp(-rate * 15).mean()
+    sold = np.zeros((1, 115), dtype=bool)
+    sold[0, 4:100:5] = True
+    sold[0, 99] = True
+    run = quiet_runs(sold, np.ones_like(sold), np.ones(sold.shape))
+    assert run.length[0] == 15
+    np.testing.assert_allclose(run.chance[0], expected, rtol=0.02)
+
+
+@given(length=st.integers(1, 40), more=st.integers(1, 20))
+def test_a_longer_run_is_less_likely(length: int, more: int) -> None:
+    chances = []
+    for n in (length, length + more):
+        sold = np.ones((1, 100 + n), dtype=bool)
+        sold[0, 100:] = False
+        chances.append(quiet_runs(sold, np.ones_like(sold), np.ones(sold.shape)).chance[0])
+    assert chances[1] < chances[0] <= 1
+
+
+def test_days_without_stock_and_days_out_of_season_are_no_run() -> None:
+    sold = np.ones((3, 60), dtype=bool)
+    sold[:, 40:] = False
+    shown = np.ones_like(sold)
+    shown[1, 50] = False
+    season = np.ones(sold.shape)
+    season[2, 40:] = 0.05
+    run = quiet_runs(sold, shown, season)
+    assert run.length.tolist() == [20, 9, 20]
+    assert run.chance[0] < UNLIKELY
+    assert run.chance[2] > 0.3
+
+
+def test_nothing_is_odd_about_an_item_that_never_sold_or_sold_today() -> None:
+    never, today = np.zeros((1, 50), dtype=bool), np.ones((1, 50), dtype=bool)
+    for sold in (never, today):
+        assert quiet_runs(sold, np.ones_like(sold), np.ones(sold.shape)).chance.tolist() == [1.0]
+
+
+def test_sales_of_long_ago_do_not_set_the_rate() -> None:
+    sold = np.zeros((1, 360), dtype=bool)
+    sold[0, :100] = True
+    sold[0, 340] = True
+    run = quiet_runs(sold, np.ones_like(sold), np.ones(sold.shape))
+    assert run.length[0] == 19
+    np.testing.assert_allclose(run.chance[0], (RATE_DAYS / (RATE_DAYS + 19)) ** 1.5)
+
+
+def test_what_is_no_surprise_is_not_doubted() -> None:
+    assert empty_chance(np.array([1.0, UNLIKELY * 1.01])).tolist() == [0, 0]
+    found = empty_chance(np.array([UNLIKELY, 1e-9]))
+    assert found[0] == 1 / (1 + (1 / PRIOR - 1) * UNLIKELY)
+    assert found[1] > 0.999
+
+
+def snapshots(*rows: tuple[int, int, float]) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    item, day, units = (np.array(column) for column in zip(*rows, strict=True))
+    return pd.DataFrame({"on_hand": units.astype(float)}), item, day
+
+
+def test_missing_units_are_what_sales_and_receipts_do_not_explain() -> None:
+    shipped, received = np.full((4, 60), 1.0), np.zeros((4, 60))
+    received[0, 30] = 20.0
+    table = snapshots(
+        (0, 10, 100.0), (0, 59, 31.0),  # 100 + 20 - 49 = 71 expected: 40 missing
+        (1, 10, 100.0), (1, 59, 50.0),  # one unit off: the hour of the snapshot
+        (2, 55, 100.0), (2, 59, 10.0),  # too close together to say when
+        (3, 10, 10.0), (3, 59, 100.0),  # found units are no loss
+    )  # fmt: skip
+    assert written_off(*table, shipped, received).tolist() == [40.0, 0.0, 0.0, 0.0]
+
+
+def test_items_and_days_that_are_not_known_are_left_out() -> None:
+    table = snapshots((-1, 10, 100.0), (-1, 59, 1.0), (0, -5, 100.0), (0, 59, 1.0))
+    assert written_off(*table, np.zeros((1, 60)), np.zeros((1, 60))).tolist() == [0.0]

@@ -50,9 +50,9 @@ class OrderLines:
     lines
         One row per line: supplier, sku, location, po_id, order_date, quantity_ordered, quantity_received (NaN where
         unknown), open_share (share of the line not yet arrived nor cancelled), cancelled_share, cancelled_date,
-        first_promised_date (the first promise known), promised_date (what the supplier names now), confirmed_date (the
-        same where the supplier confirmed it), received_date (of the last receipt with a possible date), n_receipts,
-        category.
+        first_promised_date (the promise recorded first), promised_date (the one recorded last: what the supplier names
+        now), confirmed_date (the same where the supplier confirmed it), received_date (of the last receipt with a
+        possible date), n_receipts, category.
     receipts
         One row per receipt with a usable duration: line (row of `lines`), received_date, days (from the order), share,
         quantity (units; NaN where neither the line nor the receipt tells it).
@@ -376,16 +376,29 @@ def _lines(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
     lines["open_share"] = np.where(ended, 0.0, left)
     lines["cancelled_share"] = np.where(ended, left, 0.0)
     lines["cancelled_date"] = dates_of(cancelled)
-    promised = rows["promised"].to_numpy()
-    lines["first_promised_date"] = dates_of(_per_line(promised, first, line, latest=False))
-    latest = _per_line(promised, first, line, latest=True)
-    confirmed = _per_line(rows["confirmed"].to_numpy(), first, line, latest=True)
+    promised, told = rows["promised"].to_numpy(), rows["told"].to_numpy()
+    lines["first_promised_date"] = dates_of(_as_told(promised, told, line, n, last=False))
+    latest = _as_told(promised, told, line, n, last=True)
+    confirmed = _as_told(rows["confirmed"].to_numpy(), told, line, n, last=True)
     lines["promised_date"] = dates_of(np.where(confirmed != NO_DAY, confirmed, latest))
     lines["confirmed_date"] = dates_of(confirmed)
     received = np.where(rows["timed"], rows["received"], NO_DAY)
     lines["received_date"] = dates_of(_per_line(received, first, line, latest=True))
     lines["n_receipts"] = np.bincount(line, arrived, n).astype(np.int64)
     return lines
+
+
+def _as_told(
+    days: NDArray[np.int64], told: NDArray[np.int64], line: NDArray[np.int64], n: int, *, last: bool
+) -> NDArray[np.int64]:
+    """The date that was told first or last of each line; of those told on one day the earliest, or the latest."""
+    known = np.flatnonzero(days != NO_DAY)
+    found = np.full(n, NO_DAY)
+    order = known[np.lexsort((days[known], told[known], line[known]))]
+    starts = np.diff(line[order], prepend=-1) != 0
+    chosen = order[np.roll(starts, -1) if last else starts]
+    found[line[chosen]] = days[chosen]
+    return found
 
 
 def _per_line(

@@ -182,6 +182,21 @@ def test_quantities_of_receipts_share_what_was_ordered() -> None:
     assert twice.receipts["quantity"].tolist() == [10.0]
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_the_promise_told_first_is_the_first_and_the_one_told_last_holds_now(flip: bool) -> None:
+    """The supplier put the date off in February and pulled it in again in March."""
+    rows = one_line([None] * 3, [None] * 3).assign(
+        promised_date=["2024-02-20", "2024-05-30", "2024-04-15"],
+        promise_recorded_date=["2024-01-02", "2024-02-10", "2024-03-10"],
+    )
+    found = order_lines(rows.iloc[::-1] if flip else rows, as_of=AS_OF).lines
+    assert len(found) == 1
+    assert found["first_promised_date"].tolist() == [pd.Timestamp("2024-02-20")]
+    assert found["promised_date"].tolist() == [pd.Timestamp("2024-04-15")]
+    earlier = order_lines(rows, as_of="2024-02-29").lines
+    assert earlier["promised_date"].tolist() == [pd.Timestamp("2024-05-30")]
+
+
 def test_dates_of_any_make_and_keys_that_are_not_text() -> None:
     rows = pd.DataFrame(
         {

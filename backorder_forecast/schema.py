@@ -258,7 +258,8 @@ EVENTS = Table(
         _text("supplier"),
         _units("effect", "factor on demand, 1 means none"),
     ),
-    "the lift of promotions and other dated events in past and future demand; recalls and closures are not used yet",
+    "the lift of promotions and other dated events in past and future demand; closures of suppliers delay their orders,"
+    " recalls and holds of a sku or category take stock out of use (a hold that begins later is not used yet)",
     "promotions count as ordinary demand, and planned ones are not foreseen (a recall in products holds stock)",
 )
 

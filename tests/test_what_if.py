@@ -1,0 +1,168 @@
+"""Closures, recalls, doubtful stock and what-if changes, seen in the plan of a small shop that can be worked out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hand_made import constant_sales
+
+from backorder_forecast.pipeline import make_plan
+from backorder_forecast.result import Plan
+from backorder_forecast.scenario import Scenario
+from backorder_forecast.settings import Settings
+from backorder_forecast.tables import read_tables
+
+AS_OF = pd.Timestamp("2024-06-30")
+SETTINGS = Settings(
+    n_paths=200, horizon_days=30, workers=1, alphas=(0.05,), lead_time_pool_k=0.001, global_model=False,
+    learned_flag=False,
+)  # fmt: skip
+
+
+def ago(days: int) -> pd.Timestamp:
+    return AS_OF - pd.Timedelta(days=days)
+
+
+def delivered(skus: str = "A", lead: int = 10, n: int = 12) -> pd.DataFrame:
+    """A past of weekly orders, each delivered after the same number of days."""
+    ordered = pd.date_range(end=ago(lead + 60), periods=n, freq="7D")
+    rows = [pd.DataFrame({"supplier": "ACME", "sku": s, "order_date": ordered, "quantity_ordered": 14.0}) for s in skus]
+    orders = pd.concat(rows, ignore_index=True)
+    orders["po_id"] = [f"P{k}" for k in range(len(orders))]
+    orders["received_date"] = orders["order_date"] + pd.Timedelta(days=lead)
+    return orders
+
+
+def on_order(quantity: float, placed: int, **more: Any) -> pd.DataFrame:
+    line = {"supplier": "ACME", "sku": "A", "order_date": ago(placed), "quantity_ordered": quantity, "po_id": "4711"}
+    return pd.concat([delivered(), pd.DataFrame([{**line, **more}])], ignore_index=True)
+
+
+def plan_of(
+    on_hand: float, orders: pd.DataFrame, *, sales: pd.DataFrame | None = None, scenario: Scenario | None = None,
+    **more: Any,
+) -> Plan:  # fmt: skip
+    stock = pd.DataFrame({"sku": ["A"], "date": AS_OF, "on_hand": [on_hand], **more.pop("stock", {})})
+    sold = constant_sales("A", "2024-01-01", "2024-06-30") if sales is None else sales
+    tables = {"sales": sold, "inventory": stock, "purchase_orders": orders, **more}
+    return make_plan(read_tables(tables, as_of=AS_OF), SETTINGS, scenario=scenario)
+
+
+def risk(plan: Plan) -> pd.Series:
+    return plan.stockouts.iloc[0]
+
+
+def event(kind: str, start: int, end: int, **more: Any) -> pd.DataFrame:
+    return pd.DataFrame([{"kind": kind, "start": ago(-start), "end": ago(-end), **more}])
+
+
+def daily(plan: Plan) -> float:
+    """Units a day that the shop sells."""
+    return float(plan.items["mean_daily"].iloc[0])
+
+
+def test_the_order_that_is_late_is_named_with_what_it_would_change() -> None:
+    row = risk(plan_of(3, on_order(60, 20, promised_date=ago(8), promise_recorded_date=ago(20))))
+    assert row["cause"] == "late order"
+    assert "PO 4711 from ACME (60 units) is 8 days late; if it arrived as promised" in row["cause_text"]
+    risk_now, risk_then = (int(part.split("%")[0]) for part in row["cause_text"].split()[-3::2])
+    assert risk_now > 40
+    assert risk_then < 5
+
+
+def test_a_closure_in_events_delays_orders_and_is_named() -> None:
+    orders = on_order(60, 8)
+    calm = risk(plan_of(10, orders))
+    closed = risk(plan_of(10, orders, events=event("summer closure", 1, 14, supplier="ACME")))
+    assert calm["p_stockout"] < 0.5
+    assert closed["p_stockout"] > 0.9
+    assert closed["cause"] == "supplier disruption"
+    assert "ACME is closed from 2024-07-01 to 2024-07-14" in closed["cause_text"]
+    same = risk(plan_of(10, orders, scenario=Scenario(supplier_closed={"ACME": ("2024-07-01", "2024-07-14")})))
+    assert same["p_stockout"] == closed["p_stockout"]
+    assert same["stockout_date_0.5"] == closed["stockout_date_0.5"]
+
+
+def test_a_recall_in_events_holds_stock_until_it_ends() -> None:
+    free = risk(plan_of(150, delivered()))
+    held = risk(plan_of(150, delivered(), events=event("recall", -3, 5, sku="A")))
+    assert (free["p_stockout"], held["p_stockout"]) == (0.0, 1.0)
+    assert held["already_out"]
+    assert held["cause"] == "recall or hold"
+    # What is held comes back: only the days until then are short.
+    short = held["expected_short_units"]
+    assert 0 < short < 8 * daily(plan_of(150, delivered()))
+    for_ever = risk(plan_of(150, delivered(), scenario=Scenario(recall=("A",))))
+    assert for_ever["expected_short_units"] > 3 * short
+
+
+def test_a_hold_of_incoming_goods_keeps_deliveries_back() -> None:
+    orders = on_order(60, 8)
+    kept = risk(plan_of(10, orders, events=event("hold of incoming goods", -1, 20, sku="A"), stock={"on_hold": [0.1]}))
+    assert kept["p_stockout"] > 0.9
+    assert risk(plan_of(10, orders))["p_stockout"] < 0.5
+
+
+def test_stock_that_nobody_buys_any_more_is_doubted() -> None:
+    sales = constant_sales("A", "2024-01-01", "2024-06-18")
+    row = risk(plan_of(60, delivered(), sales=sales))
+    assert row["count_suggested"]
+    assert row["p_no_sale"] < 0.01
+    assert row["p_stockout"] > 0.5
+    assert row["record_error"] > 0.3
+    assert row["cause"] == "record error"
+    assert "nothing sold in 12 days: count it" in row["cause_text"]
+    known = risk(plan_of(60, delivered()))
+    assert not known["count_suggested"]
+    assert known["p_no_sale"] == 1.0
+
+
+def test_what_a_count_found_is_what_is_there() -> None:
+    row = risk(plan_of(60, delivered(), stock={"counted": [5.0]}))
+    assert row["on_hand"] == 5
+    assert risk(plan_of(60, delivered(), stock={"counted": [np.nan]}))["on_hand"] == 60
+
+
+def test_an_extra_order_helps_as_soon_as_it_comes() -> None:
+    none = risk(plan_of(15, delivered()))
+    more = plan_of(15, delivered(), scenario=Scenario(extra_order={"A": 80}))
+    soon = plan_of(15, delivered(), scenario=Scenario(extra_order={"A": (80, 2)}))
+    late = plan_of(15, delivered(), scenario=Scenario(extra_order={"A": (80, 25)}))
+    assert none["p_stockout"] == 1.0
+    assert risk(more)["on_order"] == 80
+    assert risk(soon)["p_stockout"] < 0.2
+    assert risk(more)["expected_short_units"] < none["expected_short_units"]
+    assert risk(late)["expected_short_units"] > risk(more)["expected_short_units"]
+    assert "80 more of A ordered, arriving in 2 days" in soon.notes[0]
+
+
+def test_a_what_if_changes_only_what_it_names() -> None:
+    orders = on_order(60, 8)
+    plain = plan_of(10, orders)
+    for scenario in (Scenario(), Scenario(supplier_closed={"ACME": ("2030-01-01", "2030-01-02")})):
+        pd.testing.assert_frame_equal(plain.stockouts, plan_of(10, orders, scenario=scenario).stockouts)
+
+
+def test_lead_times_longer_than_the_simulated_days_are_not_safe() -> None:
+    slow = Settings(n_paths=100, horizon_days=20, max_path_days=30, workers=1, alphas=(0.05,), global_model=False,
+                    learned_flag=False)  # fmt: skip
+    tables = {
+        "sales": constant_sales("A", "2024-01-01", "2024-06-30"),
+        "inventory": pd.DataFrame({"sku": ["A"], "date": AS_OF, "on_hand": [120.0]}),
+        "products": pd.DataFrame({"sku": ["A"], "supplier": ["ACME"], "lead_time_days": [200]}),
+    }
+    row = make_plan(read_tables(tables, as_of=AS_OF), slow).stockouts.iloc[0]
+    assert row["p_stockout"] < 0.01
+    assert row["p_unmet_before_arrival"] > 0.9
+    assert (row["flag"], row["avoidable"]) == ("critical", False)
+
+
+@pytest.mark.parametrize(
+    "column", ["late_order", "demand_surge", "ordered_too_little", "supplier_disruption", "record_error"]
+)
+def test_every_player_has_a_column(column: str) -> None:
+    row = risk(plan_of(10, on_order(60, 20)))
+    assert np.isfinite(row[column])

@@ -118,7 +118,8 @@ def named_days(
     if promises is None or not len(orders):
         return nothing
     told = _dates(orders, "promise_recorded_date")
-    unknown = (told != NO_DAY) & (told > as_of)
+    # A new order is asked about with what is known when it is placed.
+    unknown = (told != NO_DAY) & (told > np.maximum(ordered, as_of))
     confirmed = np.maximum(_dates(orders, "supplier_confirmed_date"), _dates(orders, "confirmed_date"))
     confirmed = _ahead(np.where(unknown, NO_DAY, confirmed), ordered)
     promised = _ahead(np.where(unknown, NO_DAY, _dates(orders, "promised_date")), ordered)

@@ -58,6 +58,30 @@ def test_promises_that_are_kept_are_believed_and_noise_is_not() -> None:
     assert noise.quantiles(new, LEVELS).iloc[0].tolist() == [20, 20, 20]
 
 
+def test_a_promise_made_with_a_later_order_counts_for_it() -> None:
+    lead = fit_lead_times(history([20, 40, 90], [0]), as_of=AS_OF)
+    day = AS_OF + pd.Timedelta(days=3)
+    new = pd.DataFrame({"supplier": ["ACME"], "order_date": [day], "promised_date": [day + pd.Timedelta(days=33)]})
+    assert lead.quantiles(new.assign(promise_recorded_date=day), [0.5])[0.5].tolist() == [33]
+    later = new.assign(promise_recorded_date=day + pd.Timedelta(days=1))
+    assert lead.quantiles(later, [0.5])[0.5].tolist() == lead.quantiles(new[["supplier"]], [0.5])[0.5].tolist()
+
+
+def test_row_order_changes_neither_promises_nor_categories() -> None:
+    rng = np.random.default_rng(9)
+    table = pd.concat(
+        [history([20, 40], [0, 3]).assign(category="a"), history([9], [1, 5]).assign(supplier="other", category="b")]
+    )
+    table["po_id"] = [f"{i % 150}" for i in range(len(table))]
+    a = fit_lead_times(table, as_of=AS_OF)
+    b = fit_lead_times(table.iloc[rng.permutation(len(table))], as_of=AS_OF)
+    pd.testing.assert_frame_equal(a.table(), b.table())
+    assert a.promises is not None
+    assert b.promises is not None
+    assert (a.promises.cdf == b.promises.cdf).all()
+    assert a.table()["level"].value_counts()["category"] == 2
+
+
 def test_few_promises_leave_the_durations() -> None:
     table = history([20, 40, 90], [-1, 0, 0, 2])
     table.loc[table.index % 2 == 0, "promised_date"] = pd.NaT

@@ -4,9 +4,9 @@ Everything is chosen per class of items by the pooled loss of the demand over th
 the other in this order, and kept with its losses, so that it can be shown. A default stays unless the gain is beyond
 its standard error.
 
-The simple model (NB-SES) is averaged with the global model (`global_model.py`) in mean and variance, and for a few long
-steady items with a model of their own (`smooth_items.py`) in the mean. What they change in the protection interval may
-hold on after it in part: `carry` is the power of the ratio to the simple mean that does.
+The simple model (NB-SES) is averaged with the global model (`global_model.py`) in mean and variance, then in the mean
+with a model of each item's own (`theta.py`, for a few long steady items `smooth_items.py`). What they change in the
+protection interval may hold on after it in part: `carry` is the power of the ratio to the simple mean that does.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.global_model import MIN_HISTORY, learn, past_features, predict
+from backorder_forecast.global_features import past_features
+from backorder_forecast.global_model import MIN_HISTORY, learn, predict
 from backorder_forecast.level_laws import LevelLaw, no_demand_chance, sum_moments
 from backorder_forecast.nbses import LevelStates
 from backorder_forecast.panel import DemandPanel, shown_share
 from backorder_forecast.settings import Settings
 from backorder_forecast.smooth_items import choose_items, local_sums
+from backorder_forecast.theta import theta_sums
 from backorder_forecast.trials import (
     CLASSES,
     LEAST_SHOWN,
@@ -47,7 +49,7 @@ Bools = NDArray[np.bool_]
 
 WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Weights of the global model; half is the default, because averages of unlike models rarely lose."""
-OWN_WEIGHTS = (0.0, 0.25, 0.5)
+OWN_WEIGHTS = (0.0, 0.25, 0.5, 0.75)
 SPREADS = (0.7, 0.85, 1.0, 1.2, 1.45, 1.75)
 QUIET = (0.0, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
 CARRY = (0.0, 0.5, 1.0)
@@ -120,8 +122,8 @@ def choose(panel: DemandPanel, events: pd.DataFrame | None, settings: Settings, 
     code = np.stack([np.where(thin, NEW, trial.classes) for *_, thin in laws], axis=1)
     known = trial.scored & (simple > 0)
     weight, mean, variance = _weight(trial, simple, variance, code, known, settings, rows)
-    own_weight, mean = _own_weight(trial, mean, variance, code, known, settings, rows)
-    drift, mean, variance = _drift(trial, mean, variance, code, known, rows)
+    own_weight, mean, variance = _own_weight(trial, mean, variance, code, known, settings, rows)
+    drift, mean, variance = _drift(trial, mean, variance, code, trial.shown_some & (simple > 0), rows)
     spread, variance = _spread(trial, mean, variance, code, known, rows)
     quiet = _quiet(trial, mean, variance, code, known, rows)
     carry = _carry(trial, [law for law, *_ in laws], simple, mean, rows)
@@ -146,12 +148,43 @@ def training_origins(before: int, window: int, freq: str, settings: Settings) ->
     return list(range(before - window, MIN_HISTORY[freq[0]] - 1, -spacing))[: settings.global_origins][::-1]
 
 
+def moved_variance(before: Floats, after: Floats, variance: Floats, counted: Bools) -> Floats:
+    """Variance of sums whose mean has been moved: what is beyond Poisson moves with it.
+
+    Examples
+    --------
+    >>> moved_variance(np.array([4.0]), np.array([2.0]), np.array([10.0]), np.array([True])).tolist()
+    [5.0]
+    """
+    ratio = np.where(before > 0, after / np.where(before > 0, before, 1.0), 1.0)
+    poisson = np.where(counted, before, 0.0)
+    return np.asarray((poisson + np.maximum(variance - poisson, 0.0)) * ratio)
+
+
 def own_rows(panel: DemandPanel, level: Floats, names: NDArray[np.str_], settings: Settings) -> Ints:
-    """Items that get a model of their own, the most valuable first."""
+    """Items whose own model is fitted by likelihood, the most valuable first."""
     price = None
     if "price" in panel.items:
         price = pd.to_numeric(panel.items["price"], errors="coerce").to_numpy(dtype=np.float64)
     return choose_items(panel, level, names, n_items=settings.smooth_items, price=price)
+
+
+def own_sums(
+    panel: DemandPanel, factors: Floats, row: Ints, level: Floats, first: Ints, names: NDArray[np.str_],
+    origins: list[int], window: int, settings: Settings, *, n_fitted: int,
+) -> Floats:  # fmt: skip
+    """Demand of the window after each origin by each item's own model, (n_items, n_origins); NaN for none.
+
+    The theta method with the constant of least error; at the last `n_fitted` origins the most valuable of the long
+    steady items have it fitted by likelihood.
+    """
+    sums = theta_sums(panel, factors, row, first, origins, window)
+    chosen = own_rows(panel, level, names, settings)
+    if len(chosen):
+        fitted = local_sums(panel, factors, row, chosen, origins[-n_fitted:], window).mean
+        part = sums[chosen, -n_fitted:]
+        sums[chosen, -n_fitted:] = np.where(np.isnan(fitted), part, fitted)
+    return sums
 
 
 def _season(
@@ -245,25 +278,28 @@ def _by_trees(trial: Trial, settings: Settings) -> tuple[Floats, Floats]:
 
 def _own_weight(
     trial: Trial, mean: Floats, variance: Floats, code: Ints, known: Bools, settings: Settings, rows: list[pd.DataFrame]
-) -> tuple[Floats, Floats]:
-    nothing = np.zeros(len(CLASSES))
-    names = np.asarray(CLASSES)[trial.classes]
-    chosen = own_rows(trial.panel, mean[:, -1] / trial.window, names, settings)
-    if not len(chosen):
-        return nothing, mean
-    part = slice(max(len(trial.origins) - _OWN_ORIGINS, 0), None)
-    own = np.full(mean.shape, np.nan)
-    sums = local_sums(
-        trial.panel, trial.factors, trial.calendar.row, chosen, trial.origins[part].tolist(), trial.window
-    )
-    own[chosen, part] = sums.mean * trial.shown[chosen, part]
+) -> tuple[Floats, Floats, Floats]:
+    if not settings.theta:
+        return np.zeros(len(CLASSES)), mean, variance
+    own = own_sums(
+        trial.panel, trial.factors, trial.calendar.row, mean[:, -1] / trial.window, trial.first,
+        np.asarray(CLASSES)[trial.classes], trial.origins.tolist(), trial.window, settings, n_fitted=_OWN_ORIGINS,
+    ) * trial.shown  # fmt: skip
+    own[code == NEW] = np.nan
     use = known & ~np.isnan(own)
+    default = np.zeros(len(CLASSES))
+    counted = trial.counted[:, None]
+
+    def averaged(weight: Floats | float) -> tuple[Floats, Floats]:
+        target = blended(weight, mean, own)
+        return target, moved_variance(mean, target, variance, counted)
+
     if int(use.sum()) < MIN_SUMS:
-        return nothing, mean
-    losses = np.stack([class_losses(trial, blended(w, mean, own), variance, code, use) for w in OWN_WEIGHTS])
+        return default, mean, variance
+    losses = np.stack([class_losses(trial, *averaged(w), code, use) for w in OWN_WEIGHTS])
     count = np.bincount(code[use], minlength=len(CLASSES))
-    weight = pick(losses, count, np.asarray(OWN_WEIGHTS), nothing, "weight of own models", rows)
-    return weight, blended(weight[code], mean, own)
+    weight = pick(losses, count, np.asarray(OWN_WEIGHTS), default, "weight of own models", rows)
+    return weight, *averaged(weight[code])
 
 
 def _drift(

@@ -16,20 +16,31 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.calendars import DemandCalendar, fit_calendar, with_periods_ahead
-from backorder_forecast.choices import Choice, blended, choose, own_rows, training_origins
+from backorder_forecast.choices import Choice, blended, choose, moved_variance, own_sums, training_origins
 from backorder_forecast.demand_law import DemandDraw, DemandModel
-from backorder_forecast.global_model import learn, past_features, predict
-from backorder_forecast.level_laws import LevelLaw, first_period, fractional, level_law, quiet_share, sum_moments
+from backorder_forecast.global_features import past_features
+from backorder_forecast.global_model import learn, predict
+from backorder_forecast.level_laws import (
+    LevelLaw,
+    first_period,
+    fractional,
+    hidden_share,
+    level_law,
+    quiet_share,
+    sum_moments,
+)
 from backorder_forecast.nbses import LevelStates, scan_levels
-from backorder_forecast.panel import RAN_OUT, DemandPanel
+from backorder_forecast.panel import DemandPanel
 from backorder_forecast.settings import Settings
-from backorder_forecast.smooth_items import local_sums
 from backorder_forecast.trials import CLASSES, NEW, class_codes, default_window, item_classes
 
 __all__ = ["DemandDraw", "DemandModel", "earlier_level", "fit_demand", "history_confidence", "sale_dates"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+MOSTLY_HIDDEN = 0.5
+"""Hidden share of the recent periods from which a level is drawn to its group and confidence is low."""
 
 
 def fit_demand(
@@ -65,9 +76,10 @@ def fit_demand(
         panel, factors, calendar.row, first, alpha=alpha, min_in_stock=settings.min_in_stock,
         init_periods=settings.init_periods, origins=[panel.n_periods],
     )  # fmt: skip
+    hidden, shown = hidden_share(panel)
     law, thin = level_law(
         states, 0, alpha, calendar.season.item_group, counted=counted, shrink_n=settings.variance_shrink_n,
-        init_periods=settings.init_periods,
+        init_periods=settings.init_periods, shown=np.where(hidden >= MOSTLY_HIDDEN, shown, np.nan),
     )  # fmt: skip
     starts, ends = sale_dates(items)
     # Never sold and no launch stated: nothing says that it ever will be.
@@ -77,9 +89,17 @@ def fit_demand(
     ahead = factors[calendar.row, panel.n_periods :]
     mean, variance = sum_moments(law, counted, ahead.sum(axis=1), (ahead**2).sum(axis=1))
     weight, by_trees, variance_by_trees = _by_trees(panel, calendar, factors, choice.weight[code], window, settings)
-    own_weight, own = _by_own_models(panel, calendar, factors, mean, names, choice.own_weight[code], window, settings)
-    target = blended(own_weight, blended(weight, mean, by_trees), own)
-    spread = blended(weight, variance, variance_by_trees)
+    pooled = blended(weight, mean, by_trees)
+    own_weight = choice.own_weight[code]
+    own = np.full(panel.n_items, np.nan)
+    if own_weight.any():
+        own = own_sums(
+            panel, factors, calendar.row, pooled / window, first, names, [panel.n_periods], window, settings,
+            n_fitted=1,
+        )[:, 0]  # fmt: skip
+        own[thin | dead] = np.nan
+    target = blended(own_weight, pooled, own)
+    spread = moved_variance(pooled, target, blended(weight, variance, variance_by_trees), counted)
     poisson = np.where(counted, target, 0.0)
     drift = choice.drift[code]
     spread = poisson * drift + np.maximum(spread - poisson, 0.0) * drift**2
@@ -133,18 +153,6 @@ def _by_trees(
     return weight, mean[:, 0], variance[:, 0]
 
 
-def _by_own_models(
-    panel: DemandPanel, calendar: DemandCalendar, factors: Floats, mean: Floats, names: NDArray[np.str_],
-    weight: Floats, window: int, settings: Settings,
-) -> tuple[Floats, Floats]:  # fmt: skip
-    """Weight and mean of the model of its own that an item has; NaN for the others."""
-    own = np.full(panel.n_items, np.nan)
-    if weight.any():
-        rows = own_rows(panel, mean / window, names, settings)
-        own[rows] = local_sums(panel, factors, calendar.row, rows, [panel.n_periods], window).mean[:, 0]
-    return weight, own
-
-
 def _corrected(
     law: LevelLaw, counted: Bools, ahead: Floats, target: Floats, variance: Floats, spread: Floats, carry: float
 ) -> tuple[LevelLaw, Floats]:
@@ -176,6 +184,7 @@ def earlier_level(panel: DemandPanel, model: DemandModel, settings: Settings, *,
 
     Shape (n_items,); 0 where it held none.
     """
+    panel = while_on_sale(panel)
     alpha = np.nan_to_num(model.about["alpha"].to_numpy(dtype=np.float64), nan=0.1)
     n = panel.n_periods
     states = scan_levels(
@@ -203,11 +212,10 @@ def history_confidence(
     `states` after the last period; items that have `ended`, never sold (`dead`), or have little history (`thin`, told
     in the words of `short`).
     """
-    recent = panel.exposure[:, -26:]
-    hidden = ((recent < 0.25) | (recent == RAN_OUT)).mean(axis=1)
+    hidden, _ = hidden_share(panel)
     nonzero, used = states.n_nonzero[:, 0], states.n_used[:, 0]
     reasons = np.select(
-        [ended, dead, thin, nonzero < 4, hidden >= 0.5, (nonzero < 12) | (used < 26)],
+        [ended, dead, thin, nonzero < 4, hidden >= MOSTLY_HIDDEN, (nonzero < 12) | (used < 26)],
         [
             "discontinued: no demand expected",
             "no demand in the history",
@@ -219,7 +227,7 @@ def history_confidence(
         "enough history",
     )
     confidence = np.select(
-        [ended, dead | thin | (nonzero < 4) | (hidden >= 0.5), (nonzero < 12) | (used < 26)],
+        [ended, dead | thin | (nonzero < 4) | (hidden >= MOSTLY_HIDDEN), (nonzero < 12) | (used < 26)],
         ["high", "low", "medium"],
         "high",
     )
@@ -268,8 +276,10 @@ def _reasons(models: _Models) -> NDArray[np.str_]:
     for c, name in enumerate(CLASSES):
         n = int(models.choice.n_sums[c])
         mine = losses[(losses["class"] == name) & (losses["choice"] == "weight of the global model")]
-        if not n:
+        if not models.choice.n_sums.any():
             out.append("too little history to compare methods: defaults")
+        elif not n:
+            out.append(f"no past window of {name} items to compare methods on: as for items of all classes together")
         elif mine.empty:
             out.append(f"{n} past windows of {name} items: NB-SES alone, too few items for a global model")
         else:

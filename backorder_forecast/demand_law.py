@@ -156,12 +156,9 @@ class DemandModel:
 
     def scaled(self, factor: NDArray[np.float64]) -> DemandModel:
         """The same model with each item's demand multiplied by a factor, shape (n_items,)."""
-        return replace(
-            self,
-            level=self.level * factor,
-            level_variance=self.level_variance * factor**2,
-            within_variance=self.within_variance * factor**2,
-        )
+        law = LevelLaw(self.level, self.level_variance, self.within_variance)
+        law = law.scaled(factor, np.ones(len(factor)), np.isnan(self.zero_share))
+        return replace(self, level=law.level, level_variance=law.level_variance, within_variance=law.within)
 
     def _laws(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
         """Shape of the mixing gamma, scale of the mean of periods with demand and share of those without, per item."""

@@ -8,22 +8,21 @@ paths and sums stay one law. On public data this beats trees for every quantile,
 (benchmarks/README.md).
 
 Rows come from origins whose window lies before the forecast's origin. Of a window touched by a stockout the part in
-stock counts, against the same part of the anchor: windows without any stockout are those of low demand.
+stock counts, against the same part of the anchor. Windows mostly in stock teach the shape, and because those are the
+windows of low demand, all windows together, whatever part they show, then set the level.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.nbses import scan_levels
-from backorder_forecast.panel import RAN_OUT, RAN_OUT_SHARE, DemandPanel, shown_share
+from backorder_forecast.global_features import PastFeatures, features_at, shown_part
+from backorder_forecast.panel import shown_share
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -31,51 +30,23 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-ALPHAS = (0.03, 0.1, 0.3)
-"""Smoothing constants of the levels that are features; the anchor is their mean, the middle one counting double."""
-LOOK_BACK = {"D": (1, 3, 7, 14, 28, 91, 364), "W": (1, 2, 3, 6, 13, 26, 52), "M": (1, 2, 3, 6, 12, 24, 60)}
-"""Periods over which past rates are averaged, by the first letter of the clock."""
-YEAR = {"D": 364, "W": 52, "M": 12}
-MOMENTUM = {"D": (7, 28), "W": (1, 4), "M": (1, 4)}
-"""Periods over which the demand of all items is held against their slow levels."""
 MIN_HISTORY = {"D": 28, "W": 6, "M": 4}
 """Periods before the first origin that is learned from."""
 _LEAST_SHOWN = 0.8
-_LIMIT = 50.0
+"""In-stock share of the windows that teach the trees."""
+SHOWN_SOME = 0.1
+"""In-stock share from which a window tells of the level of all."""
 _MOST = 1000.0
 _BINS = 64
 _TREES = {"max_iter": 120, "learning_rate": 0.06, "max_leaf_nodes": 6, "l2_regularization": 5.0, "max_bins": _BINS}
 
 
 @dataclass(frozen=True, eq=False)
-class PastFeatures:
-    """What features are computed from: a panel, its calendar, and the levels held after each origin.
-
-    `origins` are increasing numbers of periods; `levels` (3, n_items, n_origins) at the constants `ALPHAS`,
-    `variance` and `n_used` (n_items, n_origins); `factors` (n_rows, at least last origin + window) with `row` of each
-    item; `first` the first period that counts; `momentum` (n_groups, n_origins, 3) demand of all items and of the
-    group over their slow levels.
-    """
-
-    panel: DemandPanel
-    factors: Floats
-    row: Ints
-    first: Ints
-    group: Ints
-    origins: Ints
-    levels: Floats
-    variance: Floats
-    n_used: Floats
-    floor: float
-    columns: Floats
-    momentum: Floats
-
-
-@dataclass(frozen=True, eq=False)
 class Learned:
     """Trees for the mean (one per half of the items) and the spread, and how many rows and origins they saw.
 
-    `edges` (n_features + 1, n_bins - 1) are the bounds of the bins that the trees see instead of values.
+    `edges` (n_features + 1, n_bins - 1) are the bounds of the bins that the trees see instead of values; `level` is the
+    factor by which all windows sold more than the trees say.
     """
 
     edges: Floats
@@ -83,36 +54,7 @@ class Learned:
     spread: HistGradientBoostingRegressor
     n_rows: int
     n_origins: int
-
-
-def past_features(
-    panel: DemandPanel,
-    factors: Floats,
-    row: Ints,
-    first: Ints,
-    group: Ints,
-    origins: Sequence[int],
-    *,
-    min_in_stock: float,
-    init_periods: int,
-) -> PastFeatures:
-    """Levels at the origins, once for all features; `group` is the seasonal group of each item."""
-    scans = [
-        scan_levels(panel, factors, row, first, alpha=alpha, min_in_stock=min_in_stock, init_periods=init_periods,
-                    origins=origins)
-        for alpha in ALPHAS
-    ]  # fmt: skip
-    # What is sold later must not move the scale of earlier features.
-    known = panel.demand[:, : min(origins)]
-    positive = known[known > 0]
-    floor = 0.05 * float(np.median(positive)) if positive.size else 0.05
-    places = np.asarray(origins, dtype=np.int64)
-    levels = np.stack([s.level for s in scans])
-    momentum = _momentum(panel, factors, row, first, group, places, levels[0])
-    return PastFeatures(
-        panel, factors, row, first, group, places, levels, scans[1].variance, scans[1].n_used, floor,
-        _item_columns(panel, group), momentum,
-    )  # fmt: skip
+    level: float = 1.0
 
 
 def learn(past: PastFeatures, window: int, before: int, *, max_rows: int) -> Learned | None:
@@ -126,16 +68,32 @@ def learn(past: PastFeatures, window: int, before: int, *, max_rows: int) -> Lea
     import sklearn.ensemble  # noqa: F401 - only the threads of a loaded library can be limited
     from threadpoolctl import threadpool_limits
 
-    features, anchor = _features(past, item, origin, window)
+    features, anchor = features_at(past, item, origin, window)
     # More threads than one save little here and cost much where cores are shared.
     with threadpool_limits(limits=1, user_api="openmp"):
-        return _fitted(past, window, item, origin, features, anchor, len(origins))
+        learned = _fitted(past, window, item, origin, features, anchor, len(origins))
+    return None if learned is None else replace(learned, level=_level(past, window, origins, learned, max_rows))
+
+
+def _level(past: PastFeatures, window: int, origins: Ints, learned: Learned, max_rows: int) -> float:
+    """Units sold over units expected in all windows, in the part of each that was in stock."""
+    item, column = _training_rows(past, window, origins, max_rows, least=SHOWN_SOME)
+    taught = _training_rows(past, window, origins, max_rows)[0]
+    if len(item) <= len(taught) and len(item) < max_rows:
+        return 1.0
+    sold = due = 0.0
+    for k in np.unique(column):
+        rows = item[column == k]
+        mean = _means(past, learned, window, rows, int(k))[1]
+        units, part = shown_part(past, rows, np.full(len(rows), k), window)
+        sold, due = sold + float(units.sum()), due + float((mean * part).sum())
+    return sold / due if due > 0 else 1.0
 
 
 def _fitted(
     past: PastFeatures, window: int, item: Ints, origin: Ints, features: Floats, anchor: Floats, n_origins: int
 ) -> Learned | None:
-    demand, part = _shown_part(past, item, origin, window)
+    demand, part = shown_part(past, item, origin, window)
     anchor = anchor * part
     ratio = np.minimum(demand / anchor, _MOST)
     odd = item % 2 == 1
@@ -178,29 +136,23 @@ def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence
         item = np.flatnonzero(past.first < past.origins[column])
         if not len(item):
             continue
-        features, anchor = _features(past, item, np.full(len(item), column), window)
-        binned = _binned(features, learned.edges[:-1])
+        seen, expected = _means(past, learned, window, item, int(column))
         with threadpool_limits(limits=1, user_api="openmp"):
-            ratio = np.mean([np.clip(trees.predict(binned), 0.0, _MOST) for trees in learned.means], axis=0)
-            of_mean = _binned(ratio[:, None], learned.edges[-1:])
-            spread = learned.spread.predict(np.column_stack([binned, of_mean]))
-        mean[item, k] = ratio * anchor
+            spread = learned.spread.predict(seen)
+        mean[item, k] = expected * learned.level
         variance[item, k] = spread * mean[item, k]
     return mean, variance
 
 
-def feature_names(panel: DemandPanel) -> list[str]:
-    """Name of each feature column, in order."""
-    back = LOOK_BACK[panel.freq[0]]
-    short, middle, long = back[3], back[4], back[6]
-    return [
-        "log_level", "calendar_ahead", *(f"level_{a}" for a in ALPHAS), "standard_deviation", "periods_used",
-        "periods_since_demand", "last_demand_faded", *(f"rate_{k}" for k in back), "rate_ever",
-        *(f"share_with_demand_{k}" for k in (short, middle, long)), "share_with_demand_ever",
-        *(f"deviation_{k}" for k in (middle, long)), "deviation_ever", "mean_size", "variation_of_size",
-        f"in_stock_{short}", "rate_year_ago", "all_items_now", "all_items_lately", "group_lately",
-        *_column_names(panel),
-    ]  # fmt: skip
+def _means(past: PastFeatures, learned: Learned, window: int, item: Ints, column: int) -> tuple[Floats, Floats]:
+    """What the trees for the spread see (n, n_features + 1) and the mean by the trees for the mean (n,), one origin."""
+    from threadpoolctl import threadpool_limits
+
+    features, anchor = features_at(past, item, np.full(len(item), column), window)
+    binned = _binned(features, learned.edges[:-1])
+    with threadpool_limits(limits=1, user_api="openmp"):
+        ratio = np.mean([np.clip(trees.predict(binned), 0.0, _MOST) for trees in learned.means], axis=0)
+    return np.column_stack([binned, _binned(ratio[:, None], learned.edges[-1:])]), ratio * anchor
 
 
 def _trees(loss: str, leaf: int) -> HistGradientBoostingRegressor:
@@ -210,9 +162,11 @@ def _trees(loss: str, leaf: int) -> HistGradientBoostingRegressor:
     return HistGradientBoostingRegressor(loss=loss, **settings)
 
 
-def _training_rows(past: PastFeatures, window: int, origins: Ints, max_rows: int) -> tuple[Ints, Ints]:
+def _training_rows(
+    past: PastFeatures, window: int, origins: Ints, max_rows: int, *, least: float = _LEAST_SHOWN
+) -> tuple[Ints, Ints]:
     """Items and columns of the rows learned from: begun and in stock for a part; a sample if there are many."""
-    shown = _window_share(past.panel.exposure, past.origins[origins], window) >= _LEAST_SHOWN
+    shown = _window_share(past.panel.exposure, past.origins[origins], window) >= least
     begun = past.first[:, None] < past.origins[origins][None, :]
     item, column = np.nonzero(shown & begun)
     if len(item) > max_rows:
@@ -223,30 +177,6 @@ def _training_rows(past: PastFeatures, window: int, origins: Ints, max_rows: int
 
 def _window_share(exposure: Floats, origins: Ints, window: int) -> Floats:
     return np.stack([shown_share(exposure[:, o : o + window]).mean(axis=1) for o in origins], axis=1)
-
-
-def _shown_part(past: PastFeatures, item: Ints, column: Ints, window: int) -> tuple[Floats, Floats]:
-    """Demand of the part of each window that was in stock, and that part as a share of the window's factors."""
-    demand, part = _shown_sums(
-        past.panel.demand, past.panel.exposure, past.factors, past.row, past.origins, item, column, window
-    )
-    return demand, part
-
-
-@nb.njit(cache=True, nogil=True)
-def _shown_sums(demand, exposure, factors, row, origins, item, column, window):  # type: ignore[no-untyped-def]
-    units, part = np.zeros(item.size), np.zeros(item.size)
-    for j in range(item.size):
-        i, t = item[j], origins[column[j]]
-        shown, whole = 0.0, 0.0
-        for s in range(t, t + window):
-            whole += factors[row[i], s]
-            share = _share(exposure[i, s])
-            if share > 0.0:
-                units[j] += demand[i, s]
-                shown += share * factors[row[i], s]
-        part[j] = max(shown / max(whole, 1e-12), 1e-6)
-    return units, part
 
 
 def _edges(values: Floats, weight: Floats) -> Floats:
@@ -262,167 +192,3 @@ def _edges(values: Floats, weight: Floats) -> Floats:
 def _binned(values: Floats, edges: Floats) -> Floats:
     """Bin of each value, as numbers; scikit-learn's own weighted binning costs more than the trees."""
     return np.column_stack([np.searchsorted(edges[c], values[:, c]) for c in range(values.shape[1])]).astype(np.float64)
-
-
-def _features(past: PastFeatures, item: Ints, column: Ints, window: int) -> tuple[Floats, Floats]:
-    """Feature rows (n, n_features) and anchors (n,) of items at origins (columns of `past.origins`)."""
-    freq = past.panel.freq[0]
-    back = np.asarray(LOOK_BACK[freq], dtype=np.int64)
-    own, anchor = _own_features(
-        past.panel.demand, past.panel.exposure, past.factors, past.row, past.first, past.origins, past.levels,
-        past.variance, past.n_used, item, column, back, window, YEAR[freq], past.floor,
-    )  # fmt: skip
-    shared = past.momentum[past.group[item], column]
-    features = np.column_stack([own, shared, past.columns[item]])
-    return np.clip(features, -_LIMIT, _LIMIT), anchor
-
-
-def _momentum(
-    panel: DemandPanel, factors: Floats, row: Ints, first: Ints, group: Ints, origins: Ints, slow: Floats
-) -> Floats:
-    """Demand of all items, now and lately, and of the group lately, over its slow level; (n_groups, n_origins, 3)."""
-    n_groups = int(group.max()) + 1 if len(group) else 1
-    now, lately = MOMENTUM[panel.freq[0]]
-    out = np.ones((n_groups, len(origins), 3))
-    for place, periods in ((0, now), (1, lately)):
-        sold, due = _recent_sums(
-            panel.demand, panel.exposure, factors, row, first, group, origins, slow, periods, n_groups
-        )
-        total = due.sum(axis=0)
-        everyone = np.where(total > 0, sold.sum(axis=0) / np.where(total > 0, total, 1.0), 1.0)
-        out[:, :, place] = everyone
-        if place == 1:
-            out[:, :, 2] = np.where(due > 0, sold / np.where(due > 0, due, 1.0), everyone)
-    return out
-
-
-@nb.njit(cache=True, nogil=True)
-def _recent_sums(  # type: ignore[no-untyped-def]
-    demand, exposure, factors, row, first, group, origins, slow, periods, n_groups
-):
-    """Units sold and units due at the slow level in the periods before each origin, by group; (n_groups, n_origins)."""
-    sold, due = np.zeros((n_groups, origins.size)), np.zeros((n_groups, origins.size))
-    for i in range(demand.shape[0]):
-        f = factors[row[i]]
-        for k in range(origins.size):
-            t = origins[k]
-            if first[i] >= t:
-                continue
-            units, exposed = 0.0, 0.0
-            for s in range(max(t - periods, 0), t):
-                share = _share(exposure[i, s])
-                if share > 0.0:
-                    units += demand[i, s]
-                    exposed += share * f[s]
-            sold[group[i], k] += units
-            due[group[i], k] += exposed * slow[i, k]
-    return sold, due
-
-
-def _column_names(panel: DemandPanel) -> list[str]:
-    return ["group", *(["log_price"] if "price" in panel.items else [])]
-
-
-def _item_columns(panel: DemandPanel, group: Ints) -> Floats:
-    columns = [group.astype(np.float64)]
-    if "price" in panel.items:
-        price = pd.to_numeric(panel.items["price"], errors="coerce").to_numpy(dtype=np.float64)
-        columns.append(np.log(np.maximum(np.nan_to_num(price, nan=1.0), 0.01)))
-    return np.stack(columns, axis=1)
-
-
-@nb.njit(cache=True, nogil=True)
-def _own_features(  # type: ignore[no-untyped-def]
-    demand, exposure, factors, row, first, origins, levels, variance, n_used, item, column, back, window, year, floor
-):
-    n = item.size
-    n_back = back.size
-    out = np.empty((n, 21 + n_back))
-    anchors = np.empty(n)
-    rates, nonzero, deviation = np.empty(n_back), np.empty(n_back), np.empty(n_back)
-    for j in range(n):
-        i, k = item[j], column[j]
-        t = origins[k]
-        f = factors[row[i]]
-        ahead = 0.0
-        for s in range(t, t + window):
-            ahead += f[s]
-        slow, middle, fast = levels[0, i, k], levels[1, i, k], levels[2, i, k]
-        level = 0.25 * slow + 0.5 * middle + 0.25 * fast + floor
-        anchors[j] = level * ahead
-        units, squares, exposed, shown, with_demand = 0.0, 0.0, 0.0, 0.0, 0.0
-        last, last_units, in_stock = -1, 0.0, 0.0
-        place = 0
-        # Backwards from the origin: each look-back window closes where it ends.
-        for s in range(t - 1, first[i] - 1, -1):
-            age = t - s
-            while place < n_back and back[place] < age:
-                rates[place], nonzero[place], deviation[place] = _window_state(
-                    units, squares, exposed, shown, with_demand
-                )
-                if place == 3:
-                    in_stock = shown / back[3]
-                place += 1
-            share = _share(exposure[i, s])
-            if share > 0.0:
-                y = demand[i, s]
-                units += y
-                squares += y * y
-                exposed += share * f[s]
-                shown += share
-                if y > 0.0:
-                    with_demand += 1.0
-                    if last < 0:
-                        last, last_units = age, y
-        ever = _window_state(units, squares, exposed, shown, with_demand)
-        if place <= 3:
-            in_stock = min(shown / max(min(back[3], t), 1), 1.0)
-        while place < n_back:
-            rates[place], nonzero[place], deviation[place] = ever
-            place += 1
-        ago_units, ago_exposed = 0.0, 0.0
-        if t >= year:
-            for s in range(max(t - year, first[i]), min(t - year + window, t)):
-                share = _share(exposure[i, s])
-                if share > 0.0:
-                    ago_units += demand[i, s]
-                    ago_exposed += share * f[s]
-        size = units / with_demand if with_demand > 0 else 0.0
-        spread = max(squares / with_demand - size * size, 0.0) if with_demand > 0 else 0.0
-        row_out = out[j]
-        row_out[0] = np.log(level / floor)
-        row_out[1] = np.log(max(ahead, 1e-9) / window)
-        row_out[2], row_out[3], row_out[4] = slow / level, middle / level, fast / level
-        row_out[5] = np.sqrt(max(variance[i, k], 0.0)) / level
-        row_out[6] = min(n_used[i, k], 2.0 * year)
-        row_out[7] = min(last if last > 0 else t, year * 2)
-        row_out[8] = last_units / level * np.exp(-(last if last > 0 else 0) / 12.0)
-        c = 9
-        for b in range(n_back):
-            row_out[c] = rates[b] / level
-            c += 1
-        row_out[c] = ever[0] / level
-        row_out[c + 1], row_out[c + 2], row_out[c + 3] = nonzero[3], nonzero[4], nonzero[6]
-        row_out[c + 4] = ever[1]
-        row_out[c + 5], row_out[c + 6] = deviation[4] / level, deviation[6] / level
-        row_out[c + 7] = ever[2] / level
-        row_out[c + 8] = size / (20.0 * floor)
-        row_out[c + 9] = np.sqrt(spread) / size if size > 0 else 0.0
-        row_out[c + 10] = in_stock
-        row_out[c + 11] = ago_units / ago_exposed / level if ago_exposed > 0.02 else 1.0
-    return out, anchors
-
-
-@nb.njit(cache=True, inline="always")
-def _share(exposure):  # type: ignore[no-untyped-def]
-    return RAN_OUT_SHARE if exposure == RAN_OUT else exposure
-
-
-@nb.njit(cache=True, inline="always")
-def _window_state(units, squares, exposed, shown, with_demand):  # type: ignore[no-untyped-def]
-    """Rate per unit of exposure, share of shown periods with demand, standard deviation of a period."""
-    if shown <= 1e-9:
-        return 0.0, 0.0, 0.0
-    mean = units / shown
-    rate = units / exposed if exposed > 1e-9 else 0.0
-    return rate, min(with_demand / shown, 1.0), np.sqrt(max(squares / shown - mean * mean, 0.0))

@@ -19,14 +19,17 @@ from numpy.typing import NDArray
 
 from backorder_forecast.distributions import nb_quantile, zero_inflated_gamma_from_moments, zero_inflated_gamma_quantile
 from backorder_forecast.nbses import LevelStates
-from backorder_forecast.panel import DemandPanel
+from backorder_forecast.panel import RAN_OUT, DemandPanel, shown_share
 from backorder_forecast.scores import pinball
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+RECENT = 26
+"""Periods by which it is judged how much of an item's demand stockouts hide."""
 _MIN_PEERS = 5
+_MIN_LENDING = 4.0
 _MOST_COUNTED = 1e6
 
 
@@ -130,12 +133,22 @@ def no_demand_chance(mean: Floats, excess: Floats, share: Floats | float) -> Flo
     return np.asarray(quiet + busy * (1.0 + mean / busy * inverse_shape) ** (-1.0 / inverse_shape))
 
 
+def hidden_share(panel: DemandPanel) -> tuple[Floats, Floats]:
+    """Share of the last `RECENT` periods that hides demand, and how many periods' worth they show; both (n_items,)."""
+    recent = panel.exposure[:, -RECENT:]
+    hidden = ((recent < 0.25) | (recent == RAN_OUT)).mean(axis=1)
+    return np.asarray(hidden), np.asarray(shown_share(recent).sum(axis=1))
+
+
 def level_law(
-    states: LevelStates, origin: int, alpha: Floats, group: Ints, *, counted: Bools, shrink_n: float, init_periods: int
-) -> tuple[LevelLaw, Bools]:
+    states: LevelStates, origin: int, alpha: Floats, group: Ints, *, counted: Bools, shrink_n: float,
+    init_periods: int, shown: Floats | None = None,
+) -> tuple[LevelLaw, Bools]:  # fmt: skip
     """Law of every item from its state after one of the recorded origins, and which items took it from their group.
 
-    `alpha` is the smoothing constant per item, `group` the group that lends to items with little history.
+    `alpha` is the smoothing constant per item, `group` the group that lends to items with little history. `shown` says
+    how many recent periods an item shows whose demand was mostly hidden, NaN for the others: its level is drawn to the
+    group as if it rested on those alone.
     """
     level = states.level[:, origin]
     used, nonzero = states.n_used[:, origin], states.n_nonzero[:, origin]
@@ -144,7 +157,13 @@ def level_law(
     level_variance = variance * np.clip(np.maximum(alpha / 2, 1.0 / np.maximum(used, 1.0)), 0.0, 0.5)
     law = LevelLaw(level.copy(), level_variance, variance - level_variance)
     thin = (used < init_periods) | (nonzero < 1)
-    return _from_group(states, origin, group, thin, law), thin
+    units, exposure = states.units[:, origin], states.exposure[:, origin]
+    lent = thin
+    if shown is not None:
+        lent = thin | ~np.isnan(shown)
+        rests_on = np.where(thin, exposure, np.nan_to_num(shown))
+        units, exposure = np.where(thin, units, level * rests_on), rests_on
+    return _from_group(units, exposure, group, lent, law), thin
 
 
 def first_period(panel: DemandPanel) -> Ints:
@@ -191,19 +210,22 @@ def _shrunk_variance(states: LevelStates, origin: int, alpha: Floats, pseudo: fl
     return np.where(m > 0, np.maximum(shrunk, floor), 0.0)
 
 
-def _from_group(states: LevelStates, origin: int, group: Ints, thin: Bools, law: LevelLaw) -> LevelLaw:
-    """Gamma-Poisson posterior for items with little history, its prior the levels of established items of the group."""
-    if not thin.any():
+def _from_group(units: Floats, exposure: Floats, group: Ints, lent: Bools, law: LevelLaw) -> LevelLaw:
+    """Gamma-Poisson posterior of the items `lent` to, its prior the levels of the other items of the group."""
+    if not lent.any():
         return law
     level, level_variance, within = law.level.copy(), law.level_variance.copy(), law.within.copy()
-    units, exposure = states.units[:, origin], states.exposure[:, origin]
-    established = ~thin & (level > 0)
-    for code in np.unique(group[thin]):
+    established = ~lent & (level > 0)
+    if int(established.sum()) < _MIN_PEERS:
+        # A young shop: its items lend to each other.
+        established = (level > 0) & (exposure >= _MIN_LENDING)
+    for code in np.unique(group[lent]):
         peers = established & (group == code)
         if int(peers.sum()) < _MIN_PEERS:
             peers = established
-        rows = thin & (group == code)
-        mean = float(level[peers].mean()) if peers.any() else float(np.maximum(units[rows], 0.5).mean())
+        rows = lent & (group == code)
+        seen = np.maximum(units[rows], 0.5) / np.maximum(exposure[rows], 1.0)
+        mean = float((level[peers] if peers.any() else seen).mean())
         spread = float(level[peers].var()) if int(peers.sum()) > 1 else mean**2
         shape = float(np.clip(mean**2 / max(spread, 1e-12), 0.2, 5.0))
         rate = shape / max(mean, 1e-9)

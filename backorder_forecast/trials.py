@@ -39,6 +39,9 @@ CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "no_demand", "new")
 NEW = len(CLASSES) - 1
 LEAST_SHOWN = 0.8
 """In-stock share of a window from which it is scored and learned from."""
+SHOWN_SOME = 0.1
+"""In-stock share of a window from which it tells of the level of a whole class: windows mostly in stock are those of
+low demand, and a level found on them alone would be too low."""
 WINDOW = {"D": 28, "W": 4, "M": 3}
 """Protection interval in periods where none is given, by the first letter of the clock."""
 LEVELS = np.array([0.5, 0.75, 0.9, 0.95])
@@ -57,9 +60,9 @@ _ITEMS_GLOBAL = 3000
 class Trial:
     """Items and origins on which candidates are compared.
 
-    `actual`, `scored`, `factor_sum`, `square_sum`, `shown` are (n_items, n_origins): demand of the part in stock of the
-    window after each origin, whether that part is large enough, the sum of its factors and of their squares, and its
-    share of the whole window.
+    `actual`, `scored`, `factor_sum`, `square_sum`, `shown`, `shown_some` are (n_items, n_origins): demand of the part
+    in stock of the window after each origin, whether that part is large enough, the sum of its factors and of their
+    squares, its share of the whole window, and whether it is more than next to nothing.
     """
 
     panel: DemandPanel
@@ -76,6 +79,7 @@ class Trial:
     factor_sum: Floats
     square_sum: Floats
     shown: Floats
+    shown_some: Bools
 
 
 def default_window(freq: str, horizon: int | None = None) -> int:
@@ -138,7 +142,8 @@ def make_trial(
     own = factors[calendar.row][:, ahead]
     share = shown_share(some.exposure[:, ahead])
     first = first_period(some)
-    scored = (share.mean(axis=2) >= LEAST_SHOWN) & (first[:, None] < origins[None, :])
+    begun_by = first[:, None] < origins[None, :]
+    scored = (share.mean(axis=2) >= LEAST_SHOWN) & begun_by
     if int(scored.sum()) < MIN_SUMS:
         return None
     zero = (some.demand == 0) & (some.exposure > 0)
@@ -147,7 +152,7 @@ def make_trial(
     return Trial(
         some, calendar, factors, window, origins, first, ~fractional(some), no_demand,
         class_codes(item_classes(some)), (some.demand[:, ahead] * (share > 0)).sum(axis=2), scored, part,
-        (own**2 * share).sum(axis=2), part / own.sum(axis=2),
+        (own**2 * share).sum(axis=2), part / own.sum(axis=2), (share.mean(axis=2) >= SHOWN_SOME) & begun_by,
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from backorder_forecast.scores import pinball
 from backorder_forecast.settings import Settings
 from backorder_forecast.trials import CLASSES, item_classes
 
-SIMPLE = Settings(global_model=False, smooth_items=0)
+SIMPLE = Settings(global_model=False, theta=False)
 SMOOTH, ERRATIC, INTERMITTENT, LUMPY = range(4)
 
 
@@ -97,7 +97,7 @@ def test_quiet_periods_are_set_apart_where_demand_comes_in_lots() -> None:
 
 
 def test_a_correction_carries_on_only_where_it_lasts() -> None:
-    settings = Settings(smooth_items=0, alphas=(0.1,))
+    settings = Settings(theta=False, alphas=(0.1,))
     short = chosen(sleepers(80, 104, asleep=6), 4, settings)
     assert short.carry == 0.0, "after a nap the item sells as before"
     rng = np.random.default_rng(0)
@@ -136,7 +136,7 @@ def test_steady_growth_gives_items_models_of_their_own() -> None:
     level = rng.uniform(20, 40, (20, 1))
     settings = Settings(global_model=False, smooth_items=20, alphas=(0.1,))
     growing = chosen(rng.poisson(np.linspace(1, 6, 100) * level), 4, settings)
-    assert growing.own_weight[SMOOTH] == 0.5
+    assert growing.own_weight[SMOOTH] >= 0.5
     flat = chosen(rng.poisson(np.broadcast_to(level, (20, 100))), 4, settings.replace(alphas=(0.01,)))
     assert flat.own_weight[SMOOTH] == 0.0
 
@@ -225,7 +225,7 @@ def test_nothing_after_the_last_period_chooses() -> None:
     ahead = pd.DataFrame(
         {"kind": ["sale", "fair"], "start": panel.periods[[155, 160]], "end": panel.periods[[155, 160]]}
     )
-    settings = SIMPLE.replace(smooth_items=3)
+    settings = SIMPLE.replace(theta=True, smooth_items=3)
     first = choose(panel.until(150), past, settings, window=4)
     again = choose(wild.until(150), pd.concat([past, ahead], ignore_index=True), settings, window=4)
     pd.testing.assert_frame_equal(first.losses, again.losses)

@@ -21,7 +21,7 @@ from backorder_forecast.settings import Settings
 
 Floats = NDArray[np.float64]
 SUNDAY = pd.Timestamp("2024-06-30")
-SIMPLE = Settings(global_model=False, smooth_items=0)
+SIMPLE = Settings(global_model=False, theta=False)
 TREES = Settings(smooth_items=10)
 
 

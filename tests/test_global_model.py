@@ -14,15 +14,8 @@ from numpy.typing import NDArray
 from backorder_forecast.choices import choose
 from backorder_forecast.clock import Clock
 from backorder_forecast.demand import fit_demand
-from backorder_forecast.global_model import (
-    MIN_HISTORY,
-    Learned,
-    PastFeatures,
-    feature_names,
-    learn,
-    past_features,
-    predict,
-)
+from backorder_forecast.global_features import PastFeatures, feature_names, past_features
+from backorder_forecast.global_model import MIN_HISTORY, Learned, learn, predict
 from backorder_forecast.level_laws import first_period
 from backorder_forecast.panel import RAN_OUT, DemandPanel
 from backorder_forecast.scores import pinball
@@ -159,7 +152,7 @@ def test_a_rule_that_no_smoothed_level_sees_is_learned() -> None:
 def test_the_trials_see_that_it_helps_and_the_forecast_gains() -> None:
     demand = sleepers(80, 124)
     known, later = panel_of(demand[:, :120], freq="W-MON"), demand[:, 120:].sum(axis=1)
-    settings = Settings(smooth_items=0, alphas=(0.1,))
+    settings = Settings(theta=False, alphas=(0.1,))
     choice = choose(known, None, settings, window=WINDOW)
     table = choice.losses[choice.losses["choice"] == "weight of the global model"]
     for name in table["class"].unique():
@@ -183,7 +176,7 @@ def test_the_trials_see_it_also_behind_stockouts() -> None:
     half = (rng.random(demand.shape) < 0.6) & (np.arange(100) > 10)
     sold = np.where(half, rng.binomial(demand.astype(int), 0.5), demand)
     known = panel_of(sold, np.where(half, 0.5, 1.0), freq="W-MON")
-    choice = choose(known, None, Settings(smooth_items=0, alphas=(0.1,)), window=WINDOW)
+    choice = choose(known, None, Settings(theta=False, alphas=(0.1,)), window=WINDOW)
     assert (choice.weight[choice.n_sums > 100] > 0).all()
     rows = choice.losses[choice.losses["choice"] == "weight of the global model"]
     loss = rows.groupby("candidate")["relative_loss"].mean()

@@ -28,11 +28,9 @@ ORDER = (
     # worlds with known truth
     "world_catalogue", "world_laws", "world_shop", "world_chances", "world_timeline", "world_export", "synthetic",
     # demand
-    "seasonality", "lifts", "events", "calendars", "nbses", "level_laws", "global_model", "theta", "smooth_items",
-    "trials",
-    "choices", "demand_law", "demand", "point_laws", "baselines", "adapters", "forecasters",
-    "given_demand",
-    "outcomes", "scoring",
+    "seasonality", "lifts", "events", "calendars", "nbses", "level_laws", "global_features", "global_model",
+    "theta", "smooth_items", "trials", "choices", "demand_law", "demand", "point_laws", "baselines", "adapters",
+    "forecasters", "given_demand", "outcomes", "scoring",
     # supply
     "order_lines", "order_remarks", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
     "scorecards", "leadtimes", "receipts", "supply_events", "disruptions",

@@ -39,9 +39,11 @@ _LEAST_AMOUNT = 5.0
 _CERTAIN = 1e-4
 _NO_VALUE = -3.14159e15
 _BOOSTING = {
-    "learning_rate": 0.045, "max_leaf_nodes": 10, "min_samples_leaf": 25, "l2_regularization": 5.0, "max_features": 0.3,
+    "max_leaf_nodes": 10, "min_samples_leaf": 25, "l2_regularization": 5.0, "max_features": 0.3,
     "early_stopping": False,
 }  # fmt: skip
+_LEARNED = 8.0
+"""Learning rate times rounds; fewer rounds take larger steps."""
 _FOREST = {"min_samples_leaf": 4, "max_features": 0.4}
 
 
@@ -60,7 +62,7 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Log ratios are formed between so many amounts: the features with many values beyond a share that tell most on
         their own. 0 for none.
     n_rounds
-        Rounds of boosting.
+        Rounds of boosting; with fewer rounds each counts more.
     n_boosted
         Boosted models that are averaged; each picks other features at its splits.
     n_trees
@@ -221,8 +223,9 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
         from threadpoolctl import threadpool_limits
 
+        steps = {"max_iter": self.n_rounds, "learning_rate": min(_LEARNED / self.n_rounds, 0.3)}
         boosted = [
-            HistGradientBoostingClassifier(max_iter=self.n_rounds, random_state=self.random_state + k, **_BOOSTING)
+            HistGradientBoostingClassifier(random_state=self.random_state + k, **steps, **_BOOSTING)
             for k in range(n_boosted)
         ]
         forest = ExtraTreesClassifier(n_estimators=n_trees, random_state=self.random_state, **_FOREST)

@@ -1,10 +1,12 @@
 """Phantom stock: units that the record shows and the shelf lacks.
 
-Two signs are read from the records. A run of days without a sale while stock is shown: if n days are expected to bring
-sales at a rate that k sales in T earlier days tell, P(no sale) = (T / (T + n))^(k + 1/2), the predictive law of a
-Poisson process under Jeffreys' prior; both spans are weighted by the season. Below `UNLIKELY` a count is suggested, and
-the shelf is taken as empty with probability 1 / (1 + (1 / `PRIOR` - 1) P(no sale)). And units that went missing without
-a sale between the last snapshots: what the snapshot before, plus receipts, less sales, shows beyond the latest one.
+Two signs are read from the records. A run of days without a sale while stock is shown: if n days are expected to
+bring sales at a rate that k sales in T earlier days tell, P(no sale) = (T / (T + n))^(k + 1/2), the predictive law of
+a Poisson process under Jeffreys' prior; both spans are weighted by the season. Below `UNLIKELY` a count is suggested.
+The run has three explanations: chance, an empty shelf (`PRIOR`), and demand that has ended (`ENDED`); by Bayes' rule
+the shelf is empty with probability `PRIOR` / (`PRIOR` + `ENDED` + (1 - `PRIOR` - `ENDED`) P(no sale)). And units that
+went missing without a sale between the last snapshots: what the snapshot before, plus receipts, less sales, shows
+beyond the latest one.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from numpy.typing import NDArray
 
 UNLIKELY = 0.01
 """Probability of a run without a sale below which a count is suggested."""
-PRIOR = 0.02
-"""Share of items in stock whose shelf is empty although the record shows stock. Judgement."""
+PRIOR, ENDED = 0.002, 0.004
+"""Share of items in stock whose shelf is empty although the record shows stock, and of those whose demand has ended
+though nobody said so. Judgement."""
 HISTORY_DAYS = 365
 """Days that are looked back on."""
 RATE_DAYS = 182
@@ -83,9 +86,10 @@ def empty_chance(chance: Floats) -> Floats:
     Examples
     --------
     >>> empty_chance(np.array([0.5, 0.01, 0.001])).round(3).tolist()
-    [0.0, 0.671, 0.953]
+    [0.0, 0.125, 0.286]
     """
-    return np.where(chance <= UNLIKELY, 1.0 / (1.0 + (1.0 / PRIOR - 1.0) * chance), 0.0)
+    other = ENDED + (1.0 - PRIOR - ENDED) * chance
+    return np.where(chance <= UNLIKELY, PRIOR / (PRIOR + other), 0.0)
 
 
 def written_off(

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backorder_forecast.phantom import PRIOR, RATE_DAYS, UNLIKELY, empty_chance, quiet_runs, written_off
+from backorder_forecast.phantom import ENDED, PRIOR, RATE_DAYS, UNLIKELY, empty_chance, quiet_runs, written_off
 
 
 def test_a_run_is_as_unlikely_as_simulation_says() -> None:
@@ -62,8 +63,9 @@ def test_sales_of_long_ago_do_not_set_the_rate() -> None:
 def test_what_is_no_surprise_is_not_doubted() -> None:
     assert empty_chance(np.array([1.0, UNLIKELY * 1.01])).tolist() == [0, 0]
     found = empty_chance(np.array([UNLIKELY, 1e-9]))
-    assert found[0] == 1 / (1 + (1 / PRIOR - 1) * UNLIKELY)
-    assert found[1] > 0.999
+    assert found[0] == pytest.approx(PRIOR / (PRIOR + ENDED + (1 - PRIOR - ENDED) * UNLIKELY))
+    # However long the run, demand may have ended instead.
+    assert found[1] == pytest.approx(PRIOR / (PRIOR + ENDED))
 
 
 def snapshots(*rows: tuple[int, int, float]) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:

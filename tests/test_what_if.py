@@ -111,8 +111,8 @@ def test_stock_that_nobody_buys_any_more_is_doubted() -> None:
     row = risk(plan_of(60, delivered(), sales=sales))
     assert row["count_suggested"]
     assert row["p_no_sale"] < 0.01
-    assert row["p_stockout"] > 0.5
-    assert row["record_error"] > 0.3
+    assert row["p_stockout"] > 0.2
+    assert row["record_error"] > 0.2
     assert row["cause"] == "record error"
     assert "nothing sold in 12 days: count it" in row["cause_text"]
     known = risk(plan_of(60, delivered()))

@@ -323,7 +323,7 @@ def test_public_deliveries_walk_forward() -> None:
         pytest.skip("BACKORDER_DATA is not set: public deliveries not checked")
     raw = pd.read_parquet(Path(os.environ["BACKORDER_DATA"]) / "scms" / "deliveries_to_2011.parquet")
     columns = {"Vendor": "supplier", "Country": "location", "po_date": "order_date", "delivered": "received_date"}
-    table = raw.loc[raw["po_date"].notna(), list(columns)].rename(columns=columns).assign(sku="any")
+    table = raw.loc[raw["po_date"].notna(), list(columns)].rename(columns=columns)
     table["days"] = (table["received_date"] - table["order_date"]).dt.days
     rows = []
     for month in pd.date_range("2010-01-01", "2011-12-01", freq="MS"):
@@ -336,4 +336,4 @@ def test_public_deliveries_walk_forward() -> None:
         [np.maximum(q * (actual - f), (q - 1) * (actual - f)).mean() for q, f in zip(LEVELS, found, strict=True)]
     )
     assert 0.77 < ((actual >= found[0]) & (actual <= found[2])).mean() < 0.84
-    assert pinball < 17.5
+    assert pinball < 18.3

@@ -1,4 +1,7 @@
-"""Two plans held against each other: new risks, moved fill dates, kept and broken promises."""
+"""Two plans held against each other: new risks, moved fill dates, kept and broken promises.
+
+Two plans of the same day differ by a what-if, or by their settings: then the risks and orders that move are told too.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,8 @@ if TYPE_CHECKING:
 FLAG_RANK = {"ok": 0, "watch": 1, "warning": 2, "critical": 3}
 KEYS = ["order_id", "sku", "location"]
 COLUMNS = ("kind", "sku", "location", "order_id", "before", "after", "text")
+MOVED = 0.1
+"""Least change of a probability that a what-if is told of. Judgement."""
 
 
 def compare_plans(previous: Plan, plan: Plan, *, closed: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -35,7 +40,9 @@ def compare_plans(previous: Plan, plan: Plan, *, closed: pd.DataFrame | None = N
     DataFrame
         kind, sku, location, order_id, before, after, text; risks first, then lines. Kinds: new_risk, worse_risk,
         better_risk; promise_moved; promise_kept (filled by the promise), promise_broken (filled later, or due and still
-        open), cancelled, and closed where a line is no longer open and nothing tells whether its promise was kept.
+        open), cancelled, and closed where a line is no longer open and nothing tells whether its promise was kept. Of
+        two plans of the same day also risk_moved (the flag is the same, the chance to run out differs by .1 or more)
+        and order_changed (another quantity to order).
 
     Raises
     ------
@@ -43,6 +50,8 @@ def compare_plans(previous: Plan, plan: Plan, *, closed: pd.DataFrame | None = N
         If `closed` lacks a needed column.
     """
     frames = [_risks(previous.stockouts, plan.stockouts), _lines(previous, plan, closed)]
+    if previous.as_of == plan.as_of:
+        frames[1:1] = [_chances(previous.stockouts, plan.stockouts), _orders(previous.reorders, plan.reorders)]
     changes = pd.concat(frames, ignore_index=True)
     return changes[list(COLUMNS)]
 
@@ -59,6 +68,38 @@ def _risks(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     rows = both[["sku", "location"]].assign(kind=kind, order_id="", before=old.where(known, "new item"), after=new)
     rows["text"] = "flag " + rows["before"] + " -> " + rows["after"]
     return _ordered(rows[rows["kind"] != ""])
+
+
+def _chances(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Items of the same flag whose chance to run out moved."""
+    keys = ["sku", "location"]
+    both = after[[*keys, "flag", "p_stockout"]].merge(
+        before[[*keys, "flag", "p_stockout"]], on=keys, suffixes=("_after", "_before")
+    )
+    old, new = both["p_stockout_before"].astype(float), both["p_stockout_after"].astype(float)
+    moved = (both["flag_before"].astype("str") == both["flag_after"].astype("str")) & ((new - old).abs() >= MOVED)
+    rows = both[keys].assign(kind="risk_moved", order_id="", before=_percent(old), after=_percent(new))
+    rows["text"] = "chance to run out " + rows["before"] + " -> " + rows["after"]
+    return _ordered(rows[moved])
+
+
+def _orders(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """Items of which another quantity is to be ordered."""
+    keys = ["sku", "location"]
+    wanted = [f[[*keys, "order_quantity"]].groupby(keys, as_index=False, observed=True).sum() for f in (before, after)]
+    both = wanted[0].merge(wanted[1], on=keys, how="outer", suffixes=("_before", "_after"))
+    old, new = (both[f"order_quantity_{side}"].fillna(0.0).astype(float) for side in ("before", "after"))
+    rows = both[keys].assign(kind="order_changed", order_id="", before=_units(old), after=_units(new))
+    rows["text"] = "order " + rows["before"] + " -> " + rows["after"]
+    return _ordered(rows[(old != new).to_numpy()])
+
+
+def _percent(values: pd.Series) -> pd.Series:
+    return pd.Series([f"{v:.0%}" for v in values], index=values.index, dtype="str")
+
+
+def _units(values: pd.Series) -> pd.Series:
+    return pd.Series([f"{v:,.10g}" for v in values], index=values.index, dtype="str")
 
 
 def _lines(previous: Plan, plan: Plan, closed: pd.DataFrame | None) -> pd.DataFrame:

@@ -101,3 +101,22 @@ def test_risks_come_first_and_say_their_step() -> None:
 def test_a_table_that_is_none_of_backorders_is_refused() -> None:
     with pytest.raises(InvalidSettings, match=r"lacks order_date, quantity; give tables\.backorders"):
         compare_plans(plan(FIRST, {"a": 10}), plan(SECOND, {}), closed=pd.DataFrame({"order_id": ["a"], "sku": "A"}))
+
+
+def test_a_what_if_tells_the_risks_and_orders_that_it_moves() -> None:
+    def of_day(as_of: pd.Timestamp, chance: list[float], quantity: list[float]) -> Plan:
+        risks = frame_of("stockouts", sku=["A", "B", "C"], location="", flag=["ok", "ok", "watch"], p_stockout=chance)
+        orders = frame_of("reorders", sku=["A", "B", "C"], location="", order_quantity=quantity)
+        return Plan(frames={"stockouts": risks, "reorders": orders}, settings=Settings(), as_of=as_of, freq="D")
+
+    before = of_day(FIRST, [0.05, 0.10, 0.5], [0.0, 10.0, 20.0])
+    after = of_day(FIRST, [0.20, 0.15, 0.5], [0.0, 25.0, 20.0])
+    changes = compare_plans(before, after)
+    assert changes[["kind", "sku", "before", "after"]].values.tolist() == [
+        ["risk_moved", "A", "5%", "20%"],
+        ["order_changed", "B", "10", "25"],
+    ]
+    assert changes["text"].tolist() == ["chance to run out 5% -> 20%", "order 10 -> 25"]
+    # From one week to the next every order is new; that is not a change.
+    later = of_day(SECOND, [0.20, 0.15, 0.5], [0.0, 25.0, 20.0])
+    assert compare_plans(before, later).empty

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from backorder_forecast import Settings, baseline, demand_panel, forecast_demand
+from backorder_forecast import Settings, baseline, demand_panel, forecast_demand, make_plan, read_tables
 from backorder_forecast.baselines import BASELINES
 from backorder_forecast.demand import fit_demand
 from backorder_forecast.errors import InvalidTables
@@ -125,3 +125,32 @@ def test_missing_and_infinite_quantities_are_refused_in_words() -> None:
 def test_duplicated_rows_add_up() -> None:
     sales = rows("A", np.full(30, 3.0), "MS")
     assert demand_panel(pd.concat([sales, sales]), freq="MS").demand.tolist() == [[6.0] * 30]
+
+
+def test_bad_series_in_a_plan() -> None:
+    """Every item of a shop full of them is in the plan, with finite numbers and its reason."""
+    names = [name for name in bad_series("D") if name != "only returns"]
+    parts = [rows(name, bad_series("D")[name], "D") for name in names]
+    sales = pd.concat([*parts, normal("D", 30)])
+    skus = sales["sku"].unique()
+    tables = {
+        "sales": pd.concat([sales, sales.tail(40)]),
+        "inventory": pd.DataFrame({"sku": skus, "date": END["D"], "on_hand": 20.0}),
+        "products": pd.DataFrame({"sku": skus, "price": 9.0, "unit_cost": 4.0, "lead_time_days": 12}),
+    }
+    plan = make_plan(read_tables(tables), Settings(n_paths=60, horizon_days=30))
+    items = plan.items.set_index("sku")
+    assert set(items.index) == set(skus)
+    for name in ("all zero", "single sale first", "single sale last", "one period", "huge once"):
+        assert items.loc[name, "confidence"] == "low", name
+        assert items.loc[name, "confidence_reason"], name
+    forecasts = plan.forecasts[["mean", 0.1, 0.5, 0.9]].to_numpy(dtype=float)
+    assert np.isfinite(forecasts).all()
+    assert (forecasts >= 0).all()
+    assert not plan.forecasts.loc[plan.forecasts["sku"] == "all zero", "mean"].any()
+    assert plan.stockouts["p_stockout"].between(0, 1).all()
+    assert np.isfinite(plan.reorders["order_quantity"].to_numpy(dtype=float)).all()
+    # The forty repeated rows are used, merged or set aside: none is lost.
+    account = plan.data_quality[plan.data_quality["table"] == "sales"].iloc[0]
+    assert account["rows_read"] == len(sales) + 40
+    assert account[["rows_used", "rows_merged", "rows_set_aside"]].sum() == account["rows_read"]

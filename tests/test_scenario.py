@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from backorder_forecast.errors import InvalidSettings
-from backorder_forecast.scenario import BY, Scenario
+from backorder_forecast.scenario import BY, EXTRA_ORDER, Scenario
+from backorder_forecast.supply_events import Closures
 
 FACTS = pd.DataFrame(
     {
@@ -79,6 +80,15 @@ def test_a_delay_of_a_supplier_that_nobody_knows_is_refused() -> None:
         ({"demand_factor": {"sku": 1.2}}, "demand_factor 'sku' must name what it changes"),
         ({"demand_factor": {"all": "1.2"}}, "demand factors are 0 or more"),
         ({"supplier_delay_days": {"ACME": 2.5}}, "supplier_delay_days are whole days"),
+        ({"supplier_closed": {"ACME": "2024-08-01"}}, "supplier_closed has a first and a last day"),
+        ({"supplier_closed": {"ACME": ("2024-08-09", "2024-08-01")}}, "supplier_closed has a first and a last day"),
+        ({"supplier_closed": {"ACME": ("soon", "later")}}, "supplier_closed has a first and a last day"),
+        ({"supplier_closed": "ACME"}, "supplier_closed must name what it changes"),
+        ({"recall": "A"}, "recall lists skus"),
+        ({"recall": (1,)}, "recall lists skus"),
+        ({"extra_order": {"A": 0}}, "extra_order is a number of units above 0"),
+        ({"extra_order": {"A": (5, 0)}}, "extra_order is a number of units above 0"),
+        ({"extra_order": {"A": (5, 1.5)}}, "extra_order is a number of units above 0"),
     ],
 )
 def test_impossible_changes_are_refused(options: dict[str, Any], message: str) -> None:
@@ -110,3 +120,48 @@ def test_it_cannot_be_changed_afterwards() -> None:
     table: Any = scenario.supplier_delay_days
     with pytest.raises(TypeError):
         table["ACME"] = 1
+
+
+def test_a_supplier_closes_from_tomorrow_on_beside_the_closures_known() -> None:
+    known = Closures(pd.DataFrame({"supplier": ["ACME"], "first": [3], "last": [9], "known_end": [True]}))
+    scenario = Scenario(
+        supplier_closed={"ACME": ("2024-06-20", "2024-07-04"), "Borealis": ("2024-08-01", "2024-08-02")}
+    )
+    found = scenario.closures(known, pd.Timestamp("2024-06-30")).frame
+    assert found[["supplier", "first", "last"]].values.tolist() == [["ACME", 1, 9], ["Borealis", 32, 33]]
+    assert Scenario().closures(known, pd.Timestamp("2024-06-30")) is known
+    with pytest.raises(InvalidSettings, match="unknown supplier 'Nobody'"):
+        Scenario(supplier_closed={"Nobody": ("2024-07-01", "2024-07-02")}).check_suppliers(["ACME"])
+
+
+def test_extra_orders_are_purchase_orders_of_today() -> None:
+    as_of = pd.Timestamp("2024-06-30")
+    known = pd.DataFrame({"po_id": ["1"], "sku": ["A"], "location": ["x"], "supplier": ["ACME"],
+                          "order_date": [as_of], "quantity_ordered": [3.0], "received_date": [pd.NaT]})  # fmt: skip
+    scenario = Scenario(extra_order={"B": 50, "A": (5, 7)})
+    orders = scenario.with_orders(known, FACTS, as_of)
+    added = orders[orders["po_id"] == EXTRA_ORDER]
+    assert added[["sku", "location", "quantity_ordered"]].values.tolist() == [
+        ["B", "x", 50.0], ["B", "y", 50.0], ["A", "x", 5.0]
+    ]  # fmt: skip
+    assert (orders.dtypes[["order_date", "received_date"]] == known.dtypes[["order_date", "received_date"]]).all()
+    assert scenario.fixed_days(orders).tolist() == [0, 0, 0, 7]
+    assert Scenario().with_orders(known, FACTS, as_of) is known
+    with pytest.raises(InvalidSettings, match="unknown sku 'Z'"):
+        Scenario(extra_order={"Z": 1}).with_orders(known, FACTS, as_of)
+
+
+def test_a_recall_holds_every_location_of_the_item() -> None:
+    assert Scenario(recall=["B"]).held(FACTS).tolist() == [False, True, True]
+    assert not Scenario().held(FACTS).any()
+    with pytest.raises(InvalidSettings, match="unknown sku 'Z'"):
+        Scenario(recall=("Z",)).held(FACTS)
+
+
+def test_further_changes_are_told_in_words() -> None:
+    scenario = Scenario(supplier_closed={"ACME": ("2024-08-01", "2024-08-20")}, recall=("A",),
+                        extra_order={"A": 50, "B": (5, 7)})  # fmt: skip
+    assert scenario.describe() == (
+        "supplier ACME closed from 2024-08-01 to 2024-08-20; A recalled; 50 more of A ordered;"
+        " 5 more of B ordered, arriving in 7 days"
+    )

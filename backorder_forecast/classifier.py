@@ -23,6 +23,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
 from backorder_forecast.errors import InvalidSettings, unknown_option
+from backorder_forecast.probabilities import applied_curve, corrected_prior, fitted_curve, log_loss, log_odds, share
 from backorder_forecast.scores import auc, expected_calibration_error
 
 Floats = NDArray[np.float64]
@@ -36,7 +37,6 @@ _ISOTONIC_EVENTS = 300
 _FOLDS = 3
 _DISTINCT = 25
 _LEAST_AMOUNT = 5.0
-_CERTAIN = 1e-4
 _NO_VALUE = -3.14159e15
 _BOOSTING = {
     "max_leaf_nodes": 10, "min_samples_leaf": 25, "l2_regularization": 5.0, "max_features": 0.3,
@@ -44,7 +44,8 @@ _BOOSTING = {
 }  # fmt: skip
 _LEARNED = 8.0
 """Learning rate times rounds; fewer rounds take larger steps."""
-_FOREST = {"min_samples_leaf": 4, "max_features": 0.4}
+_FOREST = {"max_features": 0.4}
+_LEAVES, _USUAL_LEAF = (2, 4, 8), 4
 
 
 class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -67,6 +68,9 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Boosted models that are averaged; each picks other features at its splits.
     n_trees
         Randomised trees.
+    min_leaf
+        Fewest rows in a leaf of these: few suit clear features, many suit noise. None chooses 2, 4 or 8 by the log
+        loss on held-out training rows.
     random_state
         Seed; same rows in any order and same seed, same probabilities.
 
@@ -78,6 +82,8 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Number of features, and their names where a frame was given.
     sample_prevalence_
         Share of events in the training rows.
+    min_leaf_
+        Fewest rows in a leaf of the randomised trees, as given or chosen.
     calibration_
         What was applied: none, sigmoid, isotonic.
     calibration_reason_
@@ -98,7 +104,7 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self, *, prevalence: float | None = None, calibration: str = "auto", ratios: int = 12, n_rounds: int = 180,
-        n_boosted: int = 3, n_trees: int = 240, random_state: int = 0,
+        n_boosted: int = 3, n_trees: int = 240, min_leaf: int | None = None, random_state: int = 0,
     ) -> None:  # fmt: skip
         self.prevalence = prevalence
         self.calibration = calibration
@@ -106,6 +112,7 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.n_rounds = n_rounds
         self.n_boosted = n_boosted
         self.n_trees = n_trees
+        self.min_leaf = min_leaf
         self.random_state = random_state
 
     def fit(
@@ -156,8 +163,14 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.sample_prevalence_ = float(event.mean())
         self._prepare(features, event)
         held, rows = self._held_out(features, event, group_code, time_code if times is not None else None)
-        self._choose_calibration(held, event[rows])
-        self._members = self._fit_members(features, event, self.n_boosted, self.n_trees)
+        self.min_leaf_ = self.min_leaf or min(
+            held, key=lambda leaf: log_loss(share(held[leaf]), event[rows]), default=_USUAL_LEAF
+        )
+        self._choose_calibration(held.get(self.min_leaf_, np.empty(0)), event[rows])
+        self._members = (
+            self._boosted(features, event, self.n_boosted),
+            self._forest(features, event, self.n_trees, self.min_leaf_),
+        )
         return self
 
     def predict_proba(self, X: Any) -> Floats:
@@ -165,7 +178,7 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "classes_")
         X = self._numbers(X, learn=False)
         features = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        p = self._calibrated(self._score(self._members, features))
+        p = self._calibrated(self._score(features))
         if self.prevalence is not None:
             p = corrected_prior(p, self.sample_prevalence_, self.prevalence)
         return np.column_stack([1.0 - p, p])
@@ -193,6 +206,8 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 raise InvalidSettings(f"{name} is at least 1, got {getattr(self, name)!r}")
         if self.ratios < 0:
             raise InvalidSettings(f"ratios is 0 or more, got {self.ratios!r}")
+        if self.min_leaf is not None and self.min_leaf < 1:
+            raise InvalidSettings(f"min_leaf is None or at least 1, got {self.min_leaf!r}")
 
     def _numbers(self, X: Any, *, learn: bool) -> Any:
         """A frame with text, categories and flags as numbers; anything else as it is."""
@@ -219,35 +234,40 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._sorted = [np.sort(column[~np.isnan(column)]) for column in features.T]
         self._gaps = np.flatnonzero(np.isnan(features).any(axis=0))
 
-    def _fit_members(self, features: Floats, event: Ints, n_boosted: int, n_trees: int) -> tuple[Any, Any]:
-        from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingClassifier
+    def _boosted(self, features: Floats, event: Ints, count: int) -> list[Any]:
+        from sklearn.ensemble import HistGradientBoostingClassifier
         from threadpoolctl import threadpool_limits
 
         steps = {"max_iter": self.n_rounds, "learning_rate": min(_LEARNED / self.n_rounds, 0.3)}
-        boosted = [
-            HistGradientBoostingClassifier(random_state=self.random_state + k, **steps, **_BOOSTING)
-            for k in range(n_boosted)
-        ]
-        forest = ExtraTreesClassifier(n_estimators=n_trees, random_state=self.random_state, **_FOREST)
+        ratios = self._with_ratios(features)
+        # A feature that none of these rows has would stop the binning; a constant is never split on.
+        ratios = np.where(np.isnan(ratios).all(axis=0), 0.0, ratios)
+        seeds = [self.random_state + k for k in range(count)]
         # More threads than one save little here and cost much where cores are shared.
         with threadpool_limits(limits=1):
-            ratios = self._with_ratios(features)
-            # A feature that none of these rows has would stop the binning; a constant is never split on.
-            ratios = np.where(np.isnan(ratios).all(axis=0), 0.0, ratios)
-            for model in boosted:
-                model.fit(ratios, event)
-            forest.fit(self._ranks(features), event)
-        return boosted, forest
+            return [
+                HistGradientBoostingClassifier(random_state=seed, **steps, **_BOOSTING).fit(ratios, event)
+                for seed in seeds
+            ]
 
-    def _score(self, members: tuple[Any, Any], features: Floats) -> Floats:
-        """Mean log odds of the two members."""
+    def _forest(self, features: Floats, event: Ints, count: int, min_leaf: int) -> Any:
+        from sklearn.ensemble import ExtraTreesClassifier
+
+        trees = ExtraTreesClassifier(count, min_samples_leaf=min_leaf, random_state=self.random_state, **_FOREST)
+        return trees.fit(self._ranks(features), event)
+
+    def _boosted_score(self, boosted: list[Any], features: Floats) -> Floats:
         from threadpoolctl import threadpool_limits
 
+        ratios = self._with_ratios(features)
         with threadpool_limits(limits=1):
-            ratios = self._with_ratios(features)
-            boosted = np.mean([log_odds(model.predict_proba(ratios)[:, 1]) for model in members[0]], axis=0)
-            forest = log_odds(members[1].predict_proba(self._ranks(features))[:, 1])
-        return np.asarray((boosted + forest) / 2.0)
+            return np.asarray(np.mean([log_odds(model.predict_proba(ratios)[:, 1]) for model in boosted], axis=0))
+
+    def _score(self, features: Floats) -> Floats:
+        """Mean log odds of the two members."""
+        boosted, forest = self._members
+        in_forest = log_odds(forest.predict_proba(self._ranks(features))[:, 1])
+        return np.asarray((self._boosted_score(boosted, features) + in_forest) / 2.0)
 
     def _with_ratios(self, features: Floats) -> Floats:
         if len(self._amounts) < 2:
@@ -269,41 +289,48 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         out[:, len(self._sorted) :] = np.isnan(features[:, self._gaps])
         return out
 
-    def _held_out(self, features: Floats, event: Ints, groups: Ints, times: Ints | None) -> tuple[Floats, Ints]:
-        """Log odds of rows that were not learned from, and which rows these are."""
-        nothing = np.empty(0), np.empty(0, dtype=np.int64)
+    def _held_out(
+        self, features: Floats, event: Ints, groups: Ints, times: Ints | None
+    ) -> tuple[dict[int, Floats], Ints]:
+        """Log odds of rows that were not learned from, by fewest rows in a leaf, and which rows these are."""
+        leaves = (self.min_leaf,) if self.min_leaf else _LEAVES
         self._why_not = ""
-        if self.calibration == "none":
+        parts: list[tuple[Ints, Ints]] = []
+        if self.calibration == "none" and self.min_leaf:
             self._why_not = "not asked for"
-            return nothing
-        if min(event.sum(), len(event) - event.sum()) < _LEAST_EVENTS:
+        elif min(event.sum(), len(event) - event.sum()) < _LEAST_EVENTS:
             self._why_not = f"fewer than {_LEAST_EVENTS} events or others to validate on"
-            return nothing
-        parts = [] if times is None else _later_parts(times)
-        if not any(_both(event[learned]) for learned, _ in parts):
-            parts = _group_parts(event, groups, self.random_state)
-        scores, rows = [], []
+        else:
+            parts = [] if times is None else _later_parts(times)
+            if not any(_both(event[learned]) for learned, _ in parts):
+                parts = _group_parts(event, groups, self.random_state)
+            parts = [part for part in parts if _both(event[part[0]])]
+            self._why_not = "" if parts else "the groups leave nothing to validate on"
+        scores: dict[int, list[Floats]] = {leaf: [] for leaf in leaves}
         for learned, held in parts:
-            if not _both(event[learned]):
-                continue
-            members = self._fit_members(features[learned], event[learned], 1, max(self.n_trees // 3, 1))
-            scores.append(self._score(members, features[held]))
-            rows.append(held)
-        if not rows:
-            self._why_not = "the groups leave nothing to validate on"
-            return nothing
-        return np.concatenate(scores), np.concatenate(rows)
+            rows, label = features[learned], event[learned]
+            boosted = self._boosted_score(self._boosted(rows, label, 1), features[held])
+            ranks = self._ranks(features[held])
+            for leaf in leaves:
+                forest = self._forest(rows, label, max(self.n_trees // 3, 1), leaf)
+                scores[leaf].append((boosted + log_odds(forest.predict_proba(ranks)[:, 1])) / 2.0)
+        if not parts:
+            return {}, np.empty(0, dtype=np.int64)
+        return {leaf: np.concatenate(s) for leaf, s in scores.items()}, np.concatenate([p[1] for p in parts])
 
     def _choose_calibration(self, held: Floats, event: Ints) -> None:
         self.calibration_, self.calibration_reason_, self.validation_ = "none", self._why_not, {}
         self._curve: Any = None
         if not len(held) or not _both(event):
             return
-        ece = expected_calibration_error(_share(held), event)
+        ece = expected_calibration_error(share(held), event)
         self.validation_ = {
             "rows": float(len(event)), "events": float(event.sum()), "ece": float(ece), "auc": float(auc(held, event)),
         }  # fmt: skip
         words = f"expected calibration error {ece:.3f} on {len(event):,} held-out rows"
+        if self.calibration == "none":
+            self.calibration_reason_ = "not asked for"
+            return
         if self.calibration == "auto" and ece <= WORST_ECE:
             self.calibration_reason_ = f"{words}: not above {WORST_ECE}"
             return
@@ -312,56 +339,19 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             # Two halves judge each other: a curve is not scored on the rows it was drawn through.
             half = np.arange(len(event)) % 2 == 0
             names = ["sigmoid", "isotonic"] if event.sum() >= _ISOTONIC_EVENTS else ["sigmoid"]
-            losses = {"none": _log_loss(_share(held), event)}
+            losses = {"none": log_loss(share(held), event)}
             for name in names:
                 crossed = np.empty(len(held))
                 for learn in (half, ~half):
-                    crossed[~learn] = _applied(_curve(name, held[learn], event[learn]), held[~learn])
-                losses[name] = _log_loss(crossed, event)
+                    crossed[~learn] = applied_curve(fitted_curve(name, held[learn], event[learn]), held[~learn])
+                losses[name] = log_loss(crossed, event)
             kind = min(losses, key=lambda name: losses[name])
             words += f", above {WORST_ECE}" + ("; no curve lowers the loss" if kind == "none" else "")
         self.calibration_, self.calibration_reason_ = kind, words
-        self._curve = None if kind == "none" else _curve(kind, held, event)
+        self._curve = None if kind == "none" else fitted_curve(kind, held, event)
 
     def _calibrated(self, score: Floats) -> Floats:
-        return _share(score) if self._curve is None else _applied(self._curve, score)
-
-
-def corrected_prior(probability: ArrayLike, sample_share: float, true_share: float) -> Floats:
-    """Probabilities learned at one share of events, as they are at another (Saerens et al. 2002, eq. 2.4).
-
-    Odds are multiplied by (true odds / sample odds), which is right where the features of events, and those of the
-    others, are distributed as in the population.
-
-    Examples
-    --------
-    >>> corrected_prior([0.5, 0.9], 0.5, 0.01).round(4).tolist()
-    [0.01, 0.0833]
-    """
-    p = np.asarray(probability, dtype=np.float64)
-    up, down = true_share / sample_share, (1.0 - true_share) / (1.0 - sample_share)
-    return np.asarray(p * up / (p * up + (1.0 - p) * down))
-
-
-def log_odds(probability: ArrayLike) -> Floats:
-    """log(p / (1 - p)), with p kept .0001 away from 0 and 1.
-
-    Examples
-    --------
-    >>> log_odds([0.5, 0.0]).round(2).tolist()
-    [0.0, -9.21]
-    """
-    p = np.clip(np.asarray(probability, dtype=np.float64), _CERTAIN, 1.0 - _CERTAIN)
-    return np.asarray(np.log(p / (1.0 - p)))
-
-
-def _share(score: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-score)))
-
-
-def _log_loss(p: Floats, event: Ints) -> float:
-    q = np.clip(p, _CERTAIN, 1.0 - _CERTAIN)
-    return float(-np.mean(np.where(event == 1, np.log(q), np.log(1.0 - q))))
+        return share(score) if self._curve is None else applied_curve(self._curve, score)
 
 
 def _both(event: Ints) -> bool:
@@ -406,19 +396,3 @@ def _most_telling(features: Floats, event: Ints, most: int) -> Ints:
         if many and _both(event[known]):
             telling.append((-abs(auc(values, event[known]) - 0.5), j))
     return np.asarray(sorted(j for _, j in sorted(telling)[:most]), dtype=np.int64)
-
-
-def _curve(kind: str, score: Floats, event: Ints) -> Any:
-    if kind == "isotonic":
-        from sklearn.isotonic import IsotonicRegression
-
-        return IsotonicRegression(y_min=_CERTAIN, y_max=1.0 - _CERTAIN, out_of_bounds="clip").fit(score, event)
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=1e3).fit(score[:, None], event)
-
-
-def _applied(curve: Any, score: Floats) -> Floats:
-    if hasattr(curve, "predict_proba"):
-        return np.asarray(curve.predict_proba(score[:, None])[:, 1])
-    return np.asarray(curve.predict(score))

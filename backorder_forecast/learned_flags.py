@@ -32,7 +32,7 @@ LEAST_DATES = 12
 LEAST_EVENTS = 200
 """New stockouts among them from which a classifier is fitted. Judgement."""
 _LEAST_WINDOWS = 50
-_SMALL: dict[str, Any] = {"ratios": 0, "n_rounds": 80, "n_boosted": 1, "n_trees": 60}
+_SMALL: dict[str, Any] = {"ratios": 0, "n_rounds": 80, "n_boosted": 1, "n_trees": 60, "min_leaf": 5}
 _FLAGS = ("critical", "warning", "watch")
 _LEARNED_ONLY = "not by its own projection: items in a like position ran out in the past"
 

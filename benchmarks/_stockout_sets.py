@@ -5,8 +5,8 @@
   some use in the last year, none at the end of the next month.
 - `freshretail`: fresh food in shops by the day. Features given (`_fresh_features`), made of what was known in the
   evening; learned once, from the days before the last 14. Scored are new stockouts: no stockout hour today, at least
-  one tomorrow. Sales on days with stockout hours are scaled by the hours in stock. Of tomorrow only weekday and public
-  holiday are known; weather, discounts and promotions of tomorrow are not used.
+  one tomorrow. Sales on days with stockout hours are scaled by the hours in stock. Of tomorrow only weekday and
+  public holiday are known; weather, discounts and promotions of tomorrow are not used.
 - `kaggle`: product snapshots, the 21 features of the file as they are (-99 means missing). Five folds, in which rows
   with the same features stay together. The rows are case-control; everything is scored on the file's own mix.
 
@@ -93,10 +93,9 @@ def _freshretail(data: Path, end: int = FRESH_DAYS) -> StockoutSet:
     first = end - 1 - FRESH_SCORED
     features, label, times, _ = _fresh_rows(rows, short, range(FRESH_FIRST, first))
     ahead, outcome, _, item = _fresh_rows(rows, short, range(first, end - 1))
-    rule = ahead["out_share_28"].to_numpy()
+    one = Round(features, label, times, ahead, outcome, ahead["out_share_28"].to_numpy(), item)
     plain = ["sold_1", "sold_7", "sold_28", "out_share_7", "out_share_28", "since_out", "out_hours_7", "weekday",
              "discount", "promotion", "holiday"]  # fmt: skip
-    one = Round(features, label, times, ahead, outcome, rule, item)
     return StockoutSet("freshretail", [one], plain, "share of days with a stockout in the last 28")
 
 

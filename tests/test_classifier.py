@@ -17,8 +17,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.utils.estimator_checks import check_estimator
 
 import backorder_forecast as bf
-from backorder_forecast.classifier import WORST_ECE, corrected_prior, log_odds
+from backorder_forecast.classifier import WORST_ECE
 from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.probabilities import corrected_prior, log_odds
 from backorder_forecast.scores import auc
 
 SMALL: dict[str, Any] = {"n_rounds": 30, "n_boosted": 1, "n_trees": 20}
@@ -105,11 +106,11 @@ def test_calibration_is_applied_where_held_out_rows_say_so() -> None:
     features = np.repeat(rng.normal(size=(n // 6, 4)), 6, axis=0) + rng.normal(0, 1e-6, (n, 4))
     event = np.repeat(rng.random(n // 6) < 0.5, 6)
     items = np.repeat(np.arange(n // 6), 6)
-    model = bf.StockoutClassifier(**SMALL).fit(features, event, groups=items)
+    model = bf.StockoutClassifier(min_leaf=2, **SMALL).fit(features, event, groups=items)
     assert model.validation_["ece"] > WORST_ECE
     assert model.calibration_ in ("sigmoid", "isotonic")
     fresh = rng.normal(size=(500, 4))
-    raw = bf.StockoutClassifier(calibration="none", **SMALL).fit(features, event, groups=items)
+    raw = bf.StockoutClassifier(calibration="none", min_leaf=2, **SMALL).fit(features, event)
     # Nothing tells the two labels apart, so one half is the truth.
     distance = [np.abs(m.predict_proba(fresh)[:, 1] - 0.5).mean() for m in (model, raw)]
     assert distance[0] < 0.5 * distance[1]
@@ -130,6 +131,17 @@ def test_rows_known_later_are_held_out_when_times_are_given() -> None:
     model = bf.StockoutClassifier(**SMALL).fit(features, event, times=months)
     # The first four tenths are never held out, everything after them once.
     assert model.validation_["rows"] == 600
+
+
+def test_leaves_grow_with_the_noise() -> None:
+    clear, rng = np.arange(1200) % 60, np.random.default_rng(6)
+    steps = pd.DataFrame({"code": clear, "other": rng.normal(size=1200)})
+    chosen = {}
+    for name, chance in (("clear", (clear * 7 % 60 < 30).astype(float)), ("noise", np.full(1200, 0.5))):
+        event = rng.random(1200) < chance
+        chosen[name] = bf.StockoutClassifier(**SMALL).fit(steps, event, groups=np.arange(1200)).min_leaf_
+    assert chosen["clear"] < chosen["noise"]
+    assert bf.StockoutClassifier(min_leaf=5, **SMALL).fit(steps, event).min_leaf_ == 5
 
 
 def test_few_events_are_said_not_validated() -> None:
@@ -195,6 +207,7 @@ def test_it_is_cloned_pickled_and_cross_validated() -> None:
         ({"calibration": "isotonc"}, "unknown calibration 'isotonc' .did you mean 'isotonic'"),
         ({"prevalence": 1.0}, "prevalence is a share strictly between 0 and 1, got 1.0"),
         ({"n_trees": 0}, "n_trees is at least 1, got 0"),
+        ({"min_leaf": 0}, "min_leaf is None or at least 1, got 0"),
         ({"ratios": -1}, "ratios is 0 or more, got -1"),
     ],
 )

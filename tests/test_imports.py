@@ -43,7 +43,7 @@ ORDER = (
     "summary", "folder", "report", "excel", "result",
     # all stages together
     "scenario", "engine", "phantom", "facts", "hidden", "snapshots", "stockout_features",
-    "classifier", "learned_flags", "explaining", "simulation", "fitting", "answers", "pipeline",
+    "probabilities", "classifier", "learned_flags", "explaining", "simulation", "fitting", "answers", "pipeline",
     "compare", "backtest", "cli",
 )  # fmt: skip
 

@@ -19,7 +19,7 @@ README = ROOT.parent / "README.md"
 # Modules in the order in which they may import each other: each only from those before it.
 ORDER = (
     # ground
-    "errors", "settings", "clock", "streams", "schema", "frames",
+    "errors", "settings", "clock", "streams", "schema", "columns", "frames",
     # bricks
     "distributions", "survival", "paths", "smoothing", "intermittent", "scores", "crps", "plots",
     # reading

@@ -155,11 +155,16 @@ def risks_if(situation: Situation, arrivals: Ints) -> Floats:
 
 
 def cause_frame(
-    items: pd.DataFrame, shares: Shares, empty: NDArray[np.bool_], short: NDArray[np.bool_]
+    items: pd.DataFrame,
+    shares: Shares,
+    empty: NDArray[np.bool_],
+    short: NDArray[np.bool_],
+    stopped: NDArray[np.bool_],
 ) -> pd.DataFrame:
     """Cause of each item's risk, one row per item in item order.
 
-    `empty` items have nothing on the shelf, `short` ones owe more than there is.
+    `empty` items have nothing on the shelf, `short` ones owe more than there is, and the supplier of `stopped` ones
+    stands still more likely than not: what its late orders add is then named with the disruption.
 
     Returns
     -------
@@ -169,9 +174,14 @@ def cause_frame(
         largest share; below two standard errors, or `MIN_SHARE`, it is "not distinguishable", or "already short" where
         customers wait for more than there is.
     """
-    best = shares.share.argmax(axis=1)
+    named, without = shares.share.copy(), shares.without.copy()
+    both = stopped & (named[:, DISRUPTION] > 0)
+    named[both, DISRUPTION] += np.maximum(named[both, LATE], 0.0)
+    named[both, LATE] = 0.0
+    without[both, DISRUPTION] = np.minimum(without[both, DISRUPTION], without[both, LATE])
+    best = named.argmax(axis=1)
     rows = np.arange(len(best))
-    top, error = shares.share[rows, best], shares.error[rows, best]
+    top, error = named[rows, best], shares.error[rows, best]
     clear = top > np.maximum(2 * error, MIN_SHARE)
     frame = items[["sku", "location"]].reset_index(drop=True).copy()
     frame["risk"], frame["baseline"] = shares.risk, shares.baseline
@@ -181,7 +191,7 @@ def cause_frame(
     names = np.asarray(PLAYERS, dtype=object)[best]
     frame["cause"] = np.select([clear, short], [names, "already short"], "not distinguishable").astype(str)
     frame["cause_share"] = np.where(clear, top, np.nan)
-    frame["without"] = np.where(clear, shares.without[rows, best], np.nan)
+    frame["without"] = np.where(clear, without[rows, best], np.nan)
     frame["empty"] = empty
     return frame
 

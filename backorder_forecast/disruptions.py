@@ -190,7 +190,8 @@ def fit_shocks(
         days = table["stopped_days"].fillna(0.0).to_numpy(dtype=np.float64)
         # What `events` says of today needs no guess: closed until a known day, or stopped for sure.
         said = table["supplier"].map(sudden.to_dict()).astype("float64")
-        weight = np.where(table["supplier"].isin(known), 0.0, np.where(said.notna(), 1.0, weight))
+        # Orders that name no supplier have none in common.
+        weight = np.where(table["supplier"].isin([*known, ""]), 0.0, np.where(said.notna(), 1.0, weight))
         parts.append((np.where(weight < _LEAST, 0.0, weight), np.where(said.notna(), 1.0 - said.fillna(0.0), days)))
     age = frame["age_days"].to_numpy(dtype=np.int64)
     shut = np.minimum(closures.closed_days(frame["supplier"], age), age)

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 CAUSE_PATHS = 200
 """Paths on which causes are explained; their error is reported beside them."""
 
+MORE_LIKELY = 0.5
+"""Weight of a stop from which late orders are laid at the supplier's door."""
+
 Ints = NDArray[np.int64]
 
 
@@ -58,7 +61,8 @@ def explain(world: World, facts: pd.DataFrame, draws: Draws, stockouts: pd.DataF
     situation, lines = _situation(world, bucket, draws, rows, start)
     shares = cause_shares(situation)
     level = situation.start
-    frame = cause_frame(bucket, shares, np.isclose(level, 0.0, atol=1e-9), level < 0)
+    stopped = world.shocks.item_weight[rows + start] >= MORE_LIKELY
+    frame = cause_frame(bucket, shares, np.isclose(level, 0.0, atol=1e-9), level < 0, stopped)
     frame["cause_text"] = _sentences(world, bucket, situation, lines, frame)
     return frame.drop(columns=["empty", "without"])
 

@@ -55,9 +55,10 @@ def situation(**changes: Any) -> Situation:
     return replace(calm, **changes)
 
 
-def explained(made: Situation) -> Any:
+def explained(made: Situation, *, stopped: bool = False) -> Any:
     n = len(made.start)
-    return cause_frame(items_of(n), cause_shares(made), np.isclose(made.start, 0.0), made.start < 0)
+    flags = np.isclose(made.start, 0.0), made.start < 0, np.full(n, stopped)
+    return cause_frame(items_of(n), cause_shares(made), *flags)
 
 
 def versions(bit: int) -> NDArray[np.int64]:
@@ -161,6 +162,19 @@ def test_two_causes_of_which_either_suffices_share_the_blame() -> None:
     row = explained(situation(**{**ALONE["late order"], **ALONE["recall or hold"]})).iloc[0]
     assert row["risk"] == 1
     assert row["late_order"] == pytest.approx(row["recall_or_hold"]) == pytest.approx(0.5)
+
+
+def test_late_orders_of_a_supplier_that_stands_still_are_named_with_the_stop() -> None:
+    arrivals = np.stack([at(4), at(4), at(4), at(4)])
+    # Either delays the order too long on most paths; the late order on more of them.
+    arrivals[1], arrivals[2, :, :60], arrivals[3] = GONE, GONE, GONE
+    both = situation(arrivals=arrivals, version=np.array([0, 1, 2, 3, 0, 1, 2, 3]))
+    apart, joined = explained(both).iloc[0], explained(both, stopped=True).iloc[0]
+    assert (apart["cause"], joined["cause"]) == ("late order", "supplier disruption")
+    assert joined["cause_share"] == pytest.approx(joined["late_order"] + joined["supplier_disruption"])
+    assert (apart[COLUMNS] == joined[COLUMNS]).all()
+    # Without a trace of a stop in this item's risk the order is named all the same.
+    assert explained(situation(**ALONE["late order"]), stopped=True)["cause"].iloc[0] == "late order"
 
 
 def test_calm_water_has_no_cause() -> None:

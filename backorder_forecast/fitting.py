@@ -249,8 +249,8 @@ def _with_category(orders: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame
     if not len(orders) or "category" not in products or products["category"].isna().all():
         return orders
     of_sku = products.assign(sku=products["sku"].astype("str")).groupby("sku")["category"].first()
-    known = orders["category"].astype("str") if "category" in orders else pd.Series(pd.NA, index=orders.index, dtype="str")
-    return orders.assign(category=known.fillna(orders["sku"].astype("str").map(of_sku).astype("str")))
+    found = orders["sku"].astype("str").map(of_sku).astype("str")
+    return orders.assign(category=orders["category"].astype("str").fillna(found) if "category" in orders else found)
 
 
 def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], settings: Settings) -> Clock:

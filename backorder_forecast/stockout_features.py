@@ -64,7 +64,7 @@ def features_at(snapshots: Snapshots, date: int) -> pd.DataFrame:
     else:
         columns["season"] = np.full(len(now), np.nan)
     next_day = snapshots.dates[t] + pd.Timedelta(days=snapshots.step_days)
-    part = next_day.dayofweek if snapshots.step_days <= 3 else next_day.month
+    part = next_day.day_of_week if snapshots.step_days <= 3 else next_day.month
     columns["part_of_season"] = np.full(len(now), float(part))
     columns |= _supply(snapshots, t, now, received, rate)
     columns |= _stockout_history(snapshots, t)

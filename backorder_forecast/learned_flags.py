@@ -32,6 +32,7 @@ LEAST_DATES = 12
 LEAST_EVENTS = 200
 """New stockouts among them from which a classifier is fitted. Judgement."""
 _LEAST_WINDOWS = 50
+_SPREAD = 26
 _SMALL: dict[str, Any] = {"ratios": 0, "n_rounds": 80, "n_boosted": 1, "n_trees": 60, "min_leaf": 5}
 _FLAGS = ("critical", "warning", "watch")
 _LEARNED_ONLY = "not by its own projection: items in a like position ran out in the past"
@@ -72,8 +73,9 @@ def learn_flags(tables: Tables, lead_days: Floats, settings: Settings, *, what_i
     if age > snapshots.step_days:
         return _off(len(lead_days), f"the latest full stock is {age} days old, more than one step between snapshots")
     ran_out = snapshots.ran_out
-    dates = _dates_to_learn(ran_out, settings.learned_flag_rows)
-    picked = [(t, np.flatnonzero(~np.isnan(ran_out[:, t]))) for t in dates]
+    if not (~np.isnan(ran_out)).any():
+        return _off(len(lead_days), "no past lead time is over")
+    picked = _rows_to_learn(ran_out, settings.learned_flag_rows)
     label = np.concatenate([ran_out[rows, t] for t, rows in picked]).astype(np.int64)
     if min(label.sum(), len(label) - label.sum()) < _LEAST_WINDOWS:
         return _off(len(lead_days), f"fewer than {_LEAST_WINDOWS} past lead times ended with, or without, a stockout")
@@ -81,7 +83,7 @@ def learn_flags(tables: Tables, lead_days: Floats, settings: Settings, *, what_i
     share = label.mean()
     note = (
         f"flags average the projected and a learned chance of a stockout before an order arrives: learned from"
-        f" {len(label):,} positions of items at {len(dates)} past snapshots, {share:.0%} of which ran out ({words})"
+        f" {len(label):,} positions of items at {len(picked)} past snapshots, {share:.0%} of which ran out ({words})"
     )
     return LearnedFlags(probability, note)
 
@@ -158,12 +160,15 @@ def _fitted(
     return probability, f"calibration: {model.calibration_}, {model.calibration_reason_}"
 
 
-def _dates_to_learn(ran_out: Floats, most: int) -> list[int]:
-    """Snapshots with known outcomes, evenly thinned from the latest back to at most so many rows."""
-    count = (~np.isnan(ran_out)).sum(axis=0)
-    known = np.flatnonzero(count)[::-1]
-    stride = max(int(np.ceil(count.sum() / most)), 1)
-    return sorted(known[::stride].tolist())
+def _rows_to_learn(ran_out: Floats, most: int) -> list[tuple[int, NDArray[np.intp]]]:
+    """Snapshots with known outcomes, evenly spread back from the latest, and of each so many items that all fit."""
+    known = ~np.isnan(ran_out)
+    dates = np.flatnonzero(known.any(axis=0))[::-1]
+    fitting = max(int(most * len(dates) / known.sum()), min(_SPREAD, len(dates)))
+    dates = np.sort(dates[:: int(np.ceil(len(dates) / fitting))])
+    every = int(np.ceil(known[:, dates].sum() / most))
+    # Other items at each date, so that all take part.
+    return [(int(t), np.flatnonzero(known[:, t])[k % every :: every]) for k, t in enumerate(dates)]
 
 
 def _reason_off(tables: Tables, settings: Settings, what_if: bool) -> str:

@@ -50,7 +50,7 @@ _SHARES = (
 _WHOLE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
     "init_periods", "max_path_days", "max_cutoff_days", "global_rows", "global_origins", "smooth_items",
-    "learned_flag_rows",
+    "learned_flag_rows", "promise_origins",
 )  # fmt: skip
 _POSITIVE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
@@ -198,13 +198,17 @@ class Settings:
     """Whether flags average the projected chance with one learned from past snapshots, where there are enough of them
     (12 dates, 200 new stockouts)."""
     learned_flag_rows: int = 8_000
-    """Most rows (items at past snapshots) that the learned flag is fitted on; costs about 2 seconds."""
+    """Most rows (items at past snapshots) that the learned flag is fitted on, a few seconds; reading the past takes up to one more per thousand
+    items."""
 
     # --- backorders and promises
     allocation: str = "fifo"
     """Who is served first: fifo, priority, fair_share."""
     promise_level: float = 0.9
     """Probability with which a promise date is to be kept."""
+    promise_origins: int = 12
+    """Past days, four weeks apart, on which promises are replayed to correct today's (fewer where lines are many); 0
+    takes the simulated probabilities as they are."""
     new_demand_overtakes: bool = False
     """Whether demand after `as_of` is served before waiting lines; moves their fill dates, stockouts still count them."""
     renotify_days: float = 3.0

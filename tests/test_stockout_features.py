@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import backorder_forecast as bf
 from backorder_forecast.errors import InvalidSettings, NotEnoughHistory
-from backorder_forecast.learned_flags import blend_flags, learn_flags, unit_margin
+from backorder_forecast.learned_flags import _rows_to_learn, blend_flags, learn_flags, unit_margin
 from backorder_forecast.snapshots import Snapshots, read_snapshots
 from backorder_forecast.stockout_features import features_at
 from backorder_forecast.synthetic import make_world
@@ -279,3 +279,17 @@ def test_nothing_is_loaded_or_read_when_it_is_off(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("backorder_forecast.learned_flags.read_snapshots", never)
     learned = learn_flags(world_tables(), np.ones(120), bf.Settings(learned_flag=False))
     assert np.isnan(learned.probability).all()
+
+
+def test_learned_from_are_many_dates_however_large_the_shop() -> None:
+    known = np.zeros((5000, 52))
+    known[:, 50:] = np.nan
+    picked = _rows_to_learn(known, 4000)
+    dates = [t for t, _ in picked]
+    assert len(dates) >= 25
+    assert max(dates) == 49
+    assert 3000 <= sum(len(rows) for _, rows in picked) <= 4100
+    assert len(np.unique(np.concatenate([rows for _, rows in picked]))) > 3000, "other items at each date"
+    few = _rows_to_learn(known[:10], 4000)
+    assert len(few) == 50
+    assert all(len(rows) == 10 for _, rows in few)

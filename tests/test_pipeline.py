@@ -122,9 +122,6 @@ def test_the_order_is_that_of_recommend_orders_on_the_same_paths() -> None:
     rows = (weekly & facts["active"]).to_numpy()
     checked = orders.loc[rows].set_index("sku")
     mine, theirs = ours.loc[checked.index, "need_units"], checked["need_units"]
-    # The plan looks at an item as far as nearly all of its orders arrive, and goes on at the expected rate.
-    beyond = (np.maximum(draws.next_days, draws.lead_days) > draws.n_periods[:, None]).mean(axis=1)
-    assert beyond.max() < 0.15
     assert len(checked) > 5
     assert theirs.gt(0).any()
     gap = (mine - theirs).abs()

@@ -36,6 +36,9 @@ _BETTER = {
     "pinball": "lower", "wape": "lower", "share_in_80_interval": "near the nominal", "brier": "lower",
     "average_precision": "higher", "kept_share": "near the stated",
 }  # fmt: skip
+_ALERT_COLUMNS = (
+    "sku", "location", "flag", "p_stockout", "stockout_date_0.5", "expected_miss_cost", "order_by_date", "cause",
+)  # fmt: skip
 _NO_STOCKOUTS = "--fail-on cannot be answered: no stockouts were computed, which takes an inventory table with on_hand"
 
 app = typer.Typer(
@@ -72,6 +75,9 @@ DemandModel = Annotated[
     str | None, typer.Option(metavar="NAME", help="Baseline to forecast demand with: croston, sba, ses, ...")
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the results.")]
+Top = Annotated[
+    int | None, typer.Option(min=0, metavar="N", help="Name the N flagged items whose stockout would cost most.")
+]
 Fail = Annotated[FailOn | None, typer.Option(help="Exit with 1 if an item has this flag or a more urgent one.")]
 
 
@@ -97,6 +103,7 @@ def report(
     source: Source, out: Out = Path("report"), as_of: AsOf = None, horizon_days: HorizonDays = None,
     service_level: ServiceLevel = None, freq: Freq = None, seed: Seed = None, settings: SettingsFile = None,
     columns: ColumnsFile = None, date_format: DateFormat = None, demand_model: DemandModel = None, fail_on: Fail = None,
+    top: Top = None,
     html: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     excel: Annotated[bool, typer.Option(help="Write report.xlsx.")] = True,
     pictures: Annotated[int, typer.Option(help="Pictures of urgent items in the HTML page.")] = 12,
@@ -110,7 +117,7 @@ def report(
     with _problems_told(as_json):
         chosen = _settings(settings, options)
         tables = _read(source, as_of, columns, date_format)
-        _report(tables, chosen, out, fail_on, html, excel, pictures, as_json, quiet, demand_model)
+        _report(tables, chosen, out, fail_on, html, excel, pictures, as_json, quiet, demand_model, top)
 
 
 @app.command()
@@ -225,7 +232,7 @@ def main() -> None:
 
 def _report(
     tables: Tables, settings: Settings, out: Path, fail_on: FailOn | None, html: bool, excel: bool, pictures: int,
-    as_json: bool, quiet: bool, demand_model: str | None = None,
+    as_json: bool, quiet: bool, demand_model: str | None = None, top: int | None = None,
 ) -> None:  # fmt: skip
     from backorder_forecast.mapping import mapping_text
     from backorder_forecast.pipeline import make_plan
@@ -248,9 +255,12 @@ def _report(
         progress("done", 1.0)
     found = _findings(plan, fail_on)
     if as_json:
-        _print_json(_plan_json(plan, files, found))
+        _print_json(_plan_json(plan, files, found) | ({} if top is None else {"alerts": _records(plan.alerts(top))}))
     elif talks:
         typer.echo(plan.summary_text())
+        if top is not None:
+            typer.echo("")
+            _print_frame(plan.alerts(top).reindex(columns=list(_ALERT_COLUMNS)), "Flagged items that would cost most")
         typer.echo("\nWritten\n" + "\n".join(f"  {file}" for file in files))
         if excel and not _has_excel():
             typer.echo("  (no workbook: it needs pip install 'backorder_forecast[excel]')")

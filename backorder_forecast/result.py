@@ -15,6 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from backorder_forecast.errors import BackorderForecastError, InvalidSettings, unknown_option
@@ -160,6 +161,33 @@ class Plan:
         return self._frame("data_quality")
 
     # --- ways out
+
+    def alerts(self, top: int | None = None) -> pd.DataFrame:
+        """The flagged items whose stockout would cost most: as many as there is time to act on.
+
+        Parameters
+        ----------
+        top
+            Alert budget, items; all flagged items without it.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `stockouts`, the largest `expected_miss_cost` first (in a frame without it `revenue_at_risk`);
+            among equals, as where no price is known, the order of `stockouts`. Without `top` all rows but those `ok`.
+
+        Raises
+        ------
+        InvalidSettings
+            For a budget that is negative or no whole number.
+        """
+        if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 0):
+            raise InvalidSettings(f"top is the number of items to show, 0 or more, got {top!r}")
+        flagged = self.stockouts[self.stockouts["flag"] != "ok"]
+        by = "expected_miss_cost" if "expected_miss_cost" in flagged else "revenue_at_risk"
+        cost = flagged[by].fillna(0.0).to_numpy(dtype=np.float64)
+        # The frame is in order of urgency, which decides among equals.
+        return flagged.iloc[np.argsort(-cost, kind="stable")[:top]].reset_index(drop=True)
 
     def summary(self) -> pd.DataFrame:
         """The plan on one screen: question, topic, figure, kind, text, tone."""

@@ -102,6 +102,17 @@ def test_json_is_one_object_and_nothing_else(shop: Path, tmp_path: Path, seen: d
     assert result.stderr == ""
 
 
+def test_an_alert_budget_names_that_many_items(shop: Path, tmp_path: Path, seen: dict[str, Any]) -> None:
+    plain = ("report", shop, "--out", tmp_path / "o", "--no-html", "--no-excel", "--top", 2)
+    result = _run(*plain)
+    assert "Flagged items that would cost most" in result.stdout
+    named = made_up_plan().alerts(2)["sku"].tolist()
+    assert all(sku in result.stdout.split("Flagged items")[1] for sku in named)
+    answer = json.loads(_run(*plain, "--json").stdout)
+    assert [row["sku"] for row in answer["alerts"]] == named
+    assert seen["settings"] == Settings()
+
+
 @pytest.mark.parametrize(("level", "flags"), [("critical", 1), ("warning", 2), ("watch", 3)])
 def test_fail_on_counts_the_level_and_what_is_more_urgent(
     level: str, flags: int, shop: Path, tmp_path: Path, seen: dict[str, Any]

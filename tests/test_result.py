@@ -56,6 +56,23 @@ def test_what_is_done_to_a_frame_does_not_reach_the_plan() -> None:
         plan.as_of = AS_OF  # type: ignore[misc]
 
 
+def test_alerts_are_the_flagged_items_that_would_cost_most() -> None:
+    stockouts = made_up_plan().stockouts
+    flagged = stockouts[stockouts["flag"] != "ok"]
+    assert 3 <= len(flagged) < len(stockouts)
+    cost = pd.Series(range(len(stockouts)), index=stockouts.index, dtype=float)
+    plan = _plan(stockouts=stockouts.assign(expected_miss_cost=cost))
+    assert plan.alerts()["sku"].tolist() == flagged["sku"].tolist()[::-1]
+    assert plan.alerts(top=2)["sku"].tolist() == flagged["sku"].tolist()[::-1][:2]
+    assert plan.alerts(top=0).columns.tolist() == stockouts.columns.tolist()
+    # Without any price the order of urgency stays.
+    bare = _plan(stockouts=stockouts.assign(expected_miss_cost=float("nan")))
+    assert bare.alerts()["sku"].tolist() == flagged["sku"].tolist()
+    for wrong in (-1, 2.5, True):
+        with pytest.raises(InvalidSettings, match="number of items to show, 0 or more"):
+            plan.alerts(top=wrong)  # type: ignore[arg-type]
+
+
 def test_a_plan_comes_back_from_its_folder(tmp_path: Path) -> None:
     plan = dataclasses.replace(made_up_plan(), settings=Settings(seed=5, alphas=(0.1, 0.2), policy_text="“ja”"))
     again = Plan.from_folder(plan.to_folder(tmp_path / "plan"))

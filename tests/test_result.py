@@ -64,7 +64,7 @@ def test_alerts_are_the_flagged_items_that_would_cost_most() -> None:
     plan = _plan(stockouts=stockouts.assign(expected_miss_cost=cost))
     assert plan.alerts()["sku"].tolist() == flagged["sku"].tolist()[::-1]
     assert plan.alerts(top=2)["sku"].tolist() == flagged["sku"].tolist()[::-1][:2]
-    assert plan.alerts(top=0).columns.tolist() == stockouts.columns.tolist()
+    assert plan.alerts(top=0).columns.tolist() == plan.stockouts.columns.tolist()
     # Without any price the order of urgency stays.
     bare = _plan(stockouts=stockouts.assign(expected_miss_cost=float("nan")))
     assert bare.alerts()["sku"].tolist() == flagged["sku"].tolist()

@@ -86,7 +86,7 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "fill_dates": ("promised_date",),
         "wait_cutoffs": ("p_never", "own_cutoff_days", "band_share"),
-        "reorders": ("need_units", "target", "flag"),
+        "reorders": ("need_units", "target", "basis", "flag"),
         "notices": ("quantity", "legal_note", "text"),
         "cash_flow": ("goods_shipped",),
     }

@@ -1,17 +1,17 @@
-"""How much to order, by when, and what is overstocked.
+"""How much to order, by when.
 
 An order placed now arrives after its lead time and must last until the order placed at the next review arrives. Both
-are simulated on the same paths as the stock: per path, the need is the largest shortfall between the two arrivals. The
-smallest quantity that covers the need with the service level (or at the critical ratio of shortage and holding cost)
-is ordered, raised to the minimum and rounded up to packs. Reorder point and order-up-to level are the same quantiles
-of demand over the lead time and over lead time plus review.
+are simulated on the same paths as the stock: per path, the need is the largest shortfall between the two arrivals.
+Three targets (`Settings.order_target`): the smallest quantity that covers the need with the service level; the smallest
+whose expected shortfall keeps the fill rate; or, for items whose costs are known, the quantity of least expected cost
+(`order_costs.py`). The quantity is raised to the minimum and rounded to packs. Reorder point and order-up-to level are
+quantiles of demand over the lead time and over lead time plus review.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from numbers import Integral
+from dataclasses import dataclass
 from typing import Any
 
 import numba as nb
@@ -19,16 +19,37 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast import streams
-from backorder_forecast.clock import DAYS_PER_PERIOD, Clock
-from backorder_forecast.distributions import nb_cdf, nb_quantile
-from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.budgets import within_limit
+from backorder_forecast.clock import Clock
+from backorder_forecast.excess import excess_frame
 from backorder_forecast.leadtimes import LeadTimes
-from backorder_forecast.paths import SamplePaths, dated_paths, in_item_order
+from backorder_forecast.order_costs import fill_rate_orders, least_cost_orders, saving_curves
+from backorder_forecast.order_inputs import (
+    arrival_periods,
+    forecast_clock,
+    item_periods,
+    known_items,
+    order_arrivals,
+    paths_on_order,
+    terms_remarks,
+    whole_periods,
+)
+from backorder_forecast.paths import SamplePaths, in_item_order
 from backorder_forecast.policies import round_to_pack
 from backorder_forecast.projection import join_share
-from backorder_forecast.receipts import draw_lead_days
 from backorder_forecast.settings import Settings
+
+__all__ = [
+    "OrderNeed", "arrival_periods", "excess_frame", "order_need", "order_targets", "recommend_orders", "reorder_frame",
+    "row_quantiles",
+]  # fmt: skip
+
+Floats = NDArray[np.float64]
+
+SURPLUS_REVIEWS = 5
+"""Reviews after the next arrival over which a surplus is looked at."""
+_CANDIDATES = 48
+"""Quantities per item among which a budget or a capacity chooses."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,12 +58,14 @@ class OrderNeed:
 
     `need` is the largest shortfall between its arrival and the next order's, in which units that wait at `as_of` count
     only if they still wait at the end; `lead_demand` and `protected_demand` are the demand until the first and until
-    the second arrival.
+    the second arrival. `later_needs` (n_items, n_paths, `SURPLUS_REVIEWS`) is what the need grows to by the ends of the
+    reviews after that: how long a surplus lasts.
     """
 
     need: NDArray[np.float64]
     lead_demand: NDArray[np.float64]
     protected_demand: NDArray[np.float64]
+    later_needs: NDArray[np.float64]
 
 
 def order_need(
@@ -87,7 +110,8 @@ def order_need(
     walk = walk.astype(np.int64)
     if later_demand is None:
         later_demand = np.array([demand[i, :, : walk[i]].mean() for i in range(n_items)])
-    return OrderNeed(*_need(start, demand, receipts, arrival, next_arrival, joins, walk, later_demand))
+    review = np.maximum(np.rint(np.maximum(next_arrival - arrival, 1).mean(axis=1)), 1).astype(np.int64)
+    return OrderNeed(*_need(start, demand, receipts, arrival, next_arrival, joins, walk, later_demand, review))
 
 
 def reorder_frame(
@@ -114,17 +138,28 @@ def reorder_frame(
     -------
     DataFrame
         sku, location, supplier, order_quantity, need_units, target, reorder_point, order_up_to_level, safety_stock,
-        arrival_0.5, arrival_0.9, cost.
+        arrival_0.5, arrival_0.9, cost, and the `basis` of the quantity: cost, fill_rate or service_level. `need_units`
+        is the quantity before minimum and packs.
     """
     target = order_targets(items, settings)
-    quantity = np.where(items["active"].to_numpy(dtype=bool), row_quantiles(need.need, target), 0.0)
+    active = items["active"].to_numpy(dtype=bool)
+    shortage, holding, known = _costs(items, settings)
+    quantity = row_quantiles(need.need, target)
+    if settings.order_target == "fill_rate":
+        wanted = (need.protected_demand - need.lead_demand).mean(axis=1)
+        quantity = fill_rate_orders(need.need, wanted, settings.service_level)
+    moq, pack = _moq_and_pack(items)
+    ordered = round_to_pack(np.ceil(quantity - 1e-9), moq=moq, pack=pack)
+    if known.any():
+        costs = {"shortage_cost": shortage[known], "holding_cost": holding[known]}
+        rows = (need.need[known], need.later_needs[known])
+        share = settings.surplus_share
+        quantity[known], _ = least_cost_orders(*rows, **costs, surplus_share=share)
+        ordered[known], _ = least_cost_orders(*rows, **costs, surplus_share=share, moq=moq[known], pack=pack[known])
+    quantity = np.where(active, quantity, 0.0)
     point = row_quantiles(need.lead_demand, target)
     frame = items[["sku", "location", "supplier"]].copy()
-    moq = items["moq"].to_numpy(dtype=np.float64)
-    pack = items["pack_size"].to_numpy(dtype=np.float64)
-    frame["order_quantity"] = round_to_pack(
-        np.ceil(quantity - 1e-9), moq=np.nan_to_num(moq), pack=np.where(pack > 0, pack, 1.0)
-    )
+    frame["order_quantity"] = np.where(active, ordered, 0.0)
     frame["need_units"] = quantity
     frame["target"] = target
     frame["reorder_point"] = point
@@ -135,23 +170,40 @@ def reorder_frame(
         # Beyond the grid a lead time has no date.
         frame[f"arrival_{level}"] = clock.dates(np.where(day < settings.max_lead_time_days, day, np.nan))
     frame["cost"] = frame["order_quantity"] * items["unit_cost"].to_numpy(dtype=np.float64)
+    service = "fill_rate" if settings.order_target == "fill_rate" else "service_level"
+    frame["basis"] = np.where(known, "cost", service)
     return frame
 
 
 def order_targets(items: pd.DataFrame, settings: Settings) -> NDArray[np.float64]:
     """Probability of no unmet demand to order for: the service level, or the critical ratio of the item's own costs.
 
-    With `order_target="cost"` the ratio is margin / (margin + holding cost over one review), where both are known.
+    With `order_target="cost"` the ratio is shortage / (shortage + holding cost over one review), where both are known:
+    `shortage_cost` and `holding_cost` where stated, else price - unit_cost, and unit_cost at the holding rate.
     """
-    target = np.full(len(items), settings.service_level)
-    if settings.order_target == "cost":
-        cost = items["unit_cost"].to_numpy(dtype=np.float64)
-        margin = items["price"].to_numpy(dtype=np.float64) - cost
-        rate = np.nan_to_num(items["holding_cost_rate"].to_numpy(dtype=np.float64), nan=settings.holding_cost_rate)
-        holding = cost * rate * items["review_days"].to_numpy(dtype=np.float64) / 365.0
-        known = (margin > 0) & (holding > 0)
-        target = np.where(known, np.clip(margin / (margin + holding), 0.01, 0.999), target)
-    return target
+    shortage, holding, known = _costs(items, settings)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = np.clip(shortage / (shortage + holding), 0.01, 0.999)
+    return np.where(known, ratio, settings.service_level)
+
+
+def _costs(items: pd.DataFrame, settings: Settings) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+    """Money per unit short and per unit left over at the end of a review, and for which items these decide."""
+    cost = items["unit_cost"].to_numpy(dtype=np.float64)
+    shortage = items["price"].to_numpy(dtype=np.float64) - cost
+    rate = np.nan_to_num(items["holding_cost_rate"].to_numpy(dtype=np.float64), nan=settings.holding_cost_rate)
+    holding = cost * rate * items["review_days"].to_numpy(dtype=np.float64) / 365.0
+    for name, values in (("shortage_cost", shortage), ("holding_cost", holding)):
+        if name in items:
+            stated = items[name].to_numpy(dtype=np.float64)
+            values[:] = np.where(np.isnan(stated), values, stated)
+    known = (shortage > 0) & (holding > 0) & (settings.order_target == "cost")
+    return shortage, holding, known
+
+
+def _moq_and_pack(items: pd.DataFrame) -> tuple[Floats, Floats]:
+    moq, pack = (items[c].to_numpy(dtype=np.float64) for c in ("moq", "pack_size"))
+    return np.nan_to_num(moq), np.where(pack > 0, pack, 1.0)
 
 
 def row_quantiles(values: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -161,64 +213,17 @@ def row_quantiles(values: NDArray[np.float64], levels: NDArray[np.float64]) -> N
     return np.asarray(np.take_along_axis(np.sort(values, axis=1), rank[:, None], axis=1)[:, 0])
 
 
-def excess_frame(
-    items: pd.DataFrame,
-    level: NDArray[np.float64],
-    level_variance: NDArray[np.float64],
-    within_variance: NDArray[np.float64],
-    weight: NDArray[np.float64],
-    settings: Settings,
-) -> pd.DataFrame:
-    """Stock beyond what demand over lead time, review and horizon will use.
-
-    Parameters
-    ----------
-    items
-        Columns sku, location, position (usable + on order - waiting), unit_cost, mean_weekly.
-    level, level_variance, within_variance
-        Demand law per period at seasonal index 1, shape (n_items,).
-    weight
-        Summed seasonal index of the periods over lead time + review + horizon, shape (n_items,).
-    settings
-        `excess_level`.
-
-    Returns
-    -------
-    DataFrame
-        sku, location, excess_units, excess_value, p_unsold, weeks_of_cover; only items with excess, dearest first.
-        `p_unsold` is the probability that not all of the present position is sold over that time.
-    """
-    mean = level * weight
-    variance = np.maximum(within_variance, level) * weight + level_variance * weight**2
-    position = items["position"].to_numpy(dtype=np.float64)
-    sells = mean > 0
-    upper = np.zeros(len(items))
-    unsold = np.ones(len(items))
-    if sells.any():
-        upper[sells] = nb_quantile(settings.excess_level, mean[sells], variance[sells])
-        unsold[sells] = nb_cdf(np.ceil(np.maximum(position[sells], 0.0)) - 1.0, mean[sells], variance[sells])
-    units = np.maximum(position - upper, 0.0)
-    frame = items[["sku", "location"]].copy()
-    frame["excess_units"] = units
-    frame["excess_value"] = units * items["unit_cost"].to_numpy(dtype=np.float64)
-    frame["p_unsold"] = unsold
-    weekly = items["mean_weekly"].to_numpy(dtype=np.float64)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        frame["weeks_of_cover"] = np.where(weekly > 0, np.maximum(position, 0.0) / weekly, np.inf)
-    frame = frame[units > 0]
-    by = ["excess_value", "excess_units", "sku", "location"]
-    return frame.sort_values(by, ascending=[False, False, True, True], kind="stable").reset_index(drop=True)
-
-
 def recommend_orders(
     forecast: SamplePaths,
     *,
     on_hand: pd.Series | Mapping[Any, float],
     receipts: SamplePaths | pd.DataFrame | None = None,
-    lead_time: LeadTimes | int = 1,
+    lead_time: LeadTimes | pd.Series | int = 1,
     review_periods: int = 1,
     items: pd.DataFrame | None = None,
     settings: Settings | None = None,
+    budget: float | None = None,
+    capacity: float | None = None,
 ) -> pd.DataFrame:
     """One order decision on any clock.
 
@@ -235,24 +240,30 @@ def recommend_orders(
         after the decision: what came on or before it is on hand.
     lead_time
         Learned `LeadTimes`, or whole periods from the decision to the first usable period: 1 means usable in the first
-        period of the forecast, 3 in the third.
+        period of the forecast, 3 in the third; a Series by item where they differ.
     review_periods
         Periods until the next decision.
     items
-        Optional sku, location, supplier, moq, pack_size, unit_cost, price, holding_cost_rate per item.
+        Optional sku, location, supplier, moq, pack_size, unit_cost, price, holding_cost_rate, daily_capacity (units),
+        shortage_cost (money per unit short) and holding_cost (money per unit left over at the end of a review).
     settings
-        `service_level`, `unmet`, `order_target`, `seed`.
+        `order_target`, `service_level`, `surplus_share`, `holding_cost_rate`, `unmet`, `seed`.
+    budget
+        Money that all orders together may cost; never exceeded. Every item to be ordered needs a unit_cost.
+    capacity
+        Units that all orders together may have, such as what can be received in a day; never exceeded.
 
     Returns
     -------
     DataFrame
-        Columns of `reorder_frame`, one row per item.
+        Columns of `reorder_frame`, one row per item, and `remark`: what was odd about its terms or limited its order
+        (counted by `orders["remark"].value_counts()`).
 
     Raises
     ------
     InvalidSettings
-        If stock or receipts name other items than the forecast, receipts are not dated after the decision, or the
-        forecast ends before the next order arrives.
+        If stock or receipts name other items than the forecast, receipts are not dated after the decision, the
+        forecast ends before the next order arrives, or a budget is to be shared among goods of unknown cost.
 
     Examples
     --------
@@ -264,124 +275,85 @@ def recommend_orders(
     2.0
     """
     settings = settings or Settings()
-    review_periods = _whole(review_periods, "review_periods")
+    review_periods = whole_periods(review_periods, "review_periods")
+    periods = np.zeros(0, dtype=np.int64)
     if not isinstance(lead_time, LeadTimes):
-        lead_time = _whole(lead_time, "lead_time")
+        periods = item_periods(lead_time, forecast.items)
     if isinstance(on_hand, Mapping):
         on_hand = pd.Series(dict(on_hand), dtype=np.float64)
-    clock = _forecast_clock(forecast)
-    known = _known_items(forecast.items, items, settings)
-    coming = _receipt_paths(receipts, forecast, clock)
+    clock = forecast_clock(forecast)
+    known = known_items(forecast.items, items, clock, review_periods)
+    coming = paths_on_order(receipts, forecast, clock)
     start = in_item_order(on_hand, forecast.items, "on_hand")
     joins = join_share(settings, known["product_type"])
-    frames = []
+    limited = budget is not None or capacity is not None
+    frames, curves, yearly = [], [], []
     for begin, stop in forecast.buckets():
         rows = slice(begin, stop)
         demand = forecast.draw(begin, stop)
         supply = coming.draw(begin, stop)
-        arrival, following, lead_days = _arrivals(
-            lead_time, known.iloc[rows], clock, forecast.n_paths, review_periods, settings
-        )
-        need = order_need(start[rows], demand, supply, arrival, following, joins=joins[rows])
         bucket = known.iloc[rows].reset_index(drop=True)
-        frames.append(reorder_frame(bucket, need, clock, lead_days, settings))
-    return pd.concat(frames, ignore_index=True)
+        lead = lead_time if isinstance(lead_time, LeadTimes) else periods[rows]
+        arrival, following, lead_days = order_arrivals(lead, bucket, clock, forecast.n_paths, review_periods, settings)
+        need = order_need(start[rows], demand, supply, arrival, following, joins=joins[rows])
+        frame = reorder_frame(bucket, need, clock, lead_days, settings)
+        yearly.append(demand.mean(axis=(1, 2)) * 365.0 * demand.shape[2] / clock.n_days)
+        frames.append(frame)
+        if limited:
+            curves.append(_curve(frame, bucket, need, settings))
+    orders = pd.concat(frames, ignore_index=True)
+    remarks = terms_remarks(known, np.concatenate(yearly), orders["order_quantity"].to_numpy(), settings)
+    wanted = orders["order_quantity"].to_numpy(dtype=np.float64, copy=True)
+    quantity = _capped(wanted, known)
+    if limited:
+        candidates, saving = (np.concatenate(part) for part in zip(*curves, strict=True))
+        for limit, use in ((budget, known["unit_cost"].to_numpy()), (capacity, np.ones(len(known)))):
+            if limit is not None:
+                saving = np.where(candidates <= quantity[:, None], saving, -np.inf)
+                quantity, _ = within_limit(candidates, saving, use, float(limit))
+    orders["order_quantity"] = quantity
+    orders["cost"] = quantity * known["unit_cost"].to_numpy(dtype=np.float64)
+    cut = np.where(quantity < wanted, "less than wanted: capacity or budget", "")
+    orders["remark"] = ["; ".join(filter(None, pair)) for pair in zip(remarks, cut, strict=True)]
+    return orders
 
 
-def _forecast_clock(forecast: SamplePaths) -> Clock:
-    starts = forecast.dates
-    if len(starts) < 2:
-        raise InvalidSettings("the forecast must have at least two periods to place an order on")
-    gap = (starts[1] - starts[0]).days
-    freq = "D" if gap == 1 else f"W-{starts[0].day_name()[:3].upper()}" if gap == 7 else "MS"
-    if not starts.equals(pd.date_range(starts[0], periods=len(starts), freq=freq, unit=starts.unit)):
-        raise InvalidSettings("the forecast must run over consecutive days, weeks or calendar months")
-    ahead = Clock.ahead(starts[0] - pd.Timedelta(days=1), freq, int(DAYS_PER_PERIOD[freq] * len(starts)) + 31)
-    keep = slice(0, len(starts))
-    return replace(ahead, starts=ahead.starts[keep], ends=ahead.ends[keep], fraction=ahead.fraction[keep])
+def _capped(quantity: Floats, items: pd.DataFrame) -> Floats:
+    """Orders no larger than what is made or taken in until the next review; full packs, not below the minimum."""
+    daily = items["daily_capacity"].to_numpy(dtype=np.float64)
+    moq, pack = _moq_and_pack(items)
+    most = np.floor(daily * items["review_days"].to_numpy(dtype=np.float64) / pack + 1e-9) * pack
+    capped = np.where(most < moq, 0.0, np.fmin(quantity, most))
+    return np.where(np.isnan(daily), quantity, capped)
 
 
-def _whole(value: object, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise InvalidSettings(f"{name} is a whole number of periods, got {value!r}")
-    return int(value)
-
-
-def _known_items(keys: pd.DataFrame, items: pd.DataFrame | None, settings: Settings) -> pd.DataFrame:
-    known = keys.copy()
-    if items is not None:
-        extra = items if "location" in items else items.assign(location="")
-        known = known.merge(extra.drop_duplicates(["sku", "location"]), on=["sku", "location"], how="left")
-    for column in ("supplier", "product_type"):
-        known[column] = known[column].astype("str").fillna("") if column in known else ""
-    for column in ("unit_cost", "price", "moq", "pack_size", "holding_cost_rate"):
-        known[column] = known[column].astype(float) if column in known else np.nan
-    review = known["review_days"].astype(float) if "review_days" in known else pd.Series(np.nan, known.index)
-    known["review_days"] = review.fillna(settings.review_days)
-    known["active"] = True
-    return known
-
-
-def _receipt_paths(receipts: SamplePaths | pd.DataFrame | None, forecast: SamplePaths, clock: Clock) -> SamplePaths:
-    """What is on order as paths over the periods of the forecast."""
-    if not isinstance(receipts, SamplePaths):
-        nothing = pd.DataFrame({"sku": [], "date": [], "quantity": []})
-        return dated_paths(nothing if receipts is None else receipts, forecast, clock, "receipts")
-    shape, given = ((p.n_items, p.n_paths, len(p.dates)) for p in (forecast, receipts))
-    if given != shape:
-        raise InvalidSettings(f"receipts must have the forecast's shape {shape}, got {given}")
-    return receipts
-
-
-def _arrivals(
-    lead_time: LeadTimes | int, items: pd.DataFrame, clock: Clock, n_paths: int, review_periods: int, settings: Settings
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    n = len(items)
-    if not isinstance(lead_time, LeadTimes):
-        last = lead_time + review_periods - 1
-        if lead_time < 1 or review_periods < 1 or last > clock.n_periods:
-            raise InvalidSettings(
-                f"lead_time and review_periods are at least 1 and the forecast must reach the next arrival: it has"
-                f" {clock.n_periods} periods, lead_time + review_periods - 1 = {last}"
-            )
-        arrival = np.full((n, n_paths), lead_time - 1, dtype=np.int64)
-        day = int(max((clock.starts[lead_time - 1] - clock.as_of).days, 1))
-        return arrival, arrival + review_periods, np.full((n, n_paths), day, dtype=np.int32)
-    orders = items[["sku", "location", "supplier"]].assign(order_date=clock.as_of)
-    rows = lead_time.law_rows(orders)
-    drawn = []
-    for purpose in (streams.NEW_ORDER, streams.NEXT_ORDER):
-        keys = streams.item_keys(items["sku"], items["location"], settings.seed, purpose)
-        drawn.append(draw_lead_days(lead_time.cdf, rows, keys, n_paths))
-    review_days = round(review_periods * DAYS_PER_PERIOD[clock.freq])
-    # A lead time beyond the grid is taken as its end; what is needed until then has to be finite.
-    longest = lead_time.cdf.shape[1]
-    following = np.minimum(drawn[1], longest).astype(np.int64) + review_days
-    unseen = (following > clock.n_days + 1).mean(axis=1) > 0.5
-    if unseen.any():
-        raise InvalidSettings(
-            f"the forecast ends {clock.n_days} days ahead, before the next order of {int(unseen.sum())} items arrives"
-            f" (such as {items['sku'].iloc[int(unseen.argmax())]}): forecast further"
-        )
-    return arrival_periods(np.minimum(drawn[0], longest), clock), arrival_periods(following, clock), drawn[0]
-
-
-def arrival_periods(days: NDArray[np.int32] | NDArray[np.int64], clock: Clock) -> NDArray[np.int64]:
-    """First usable period of arrival day numbers; beyond the clock periods are counted on by their mean length."""
-    usable = clock.usable_periods()
-    known = usable[np.minimum(days.astype(np.int64), clock.n_days)]
-    # Only the first day of a period is in time for it, as inside the clock.
-    late = days.astype(np.float64) - clock.n_days - 1
-    beyond = clock.n_periods + np.ceil(late / DAYS_PER_PERIOD[clock.freq]).astype(np.int64)
-    return np.where(late >= 0, beyond, known)
+def _curve(frame: pd.DataFrame, items: pd.DataFrame, need: OrderNeed, settings: Settings) -> tuple[Floats, Floats]:
+    """Smaller orders to choose from under a limit, and what each saves; without costs a margin is assumed."""
+    shortage, holding, _ = _costs(items, settings)
+    cost = items["unit_cost"].to_numpy(dtype=np.float64)
+    usual = settings.default_margin_share / (1.0 - min(settings.default_margin_share, 0.99))
+    shortage = np.where(shortage > 0, shortage, np.where(cost > 0, cost * usual, 1.0))
+    # A service target is a wish beyond costs: what an order saves is then counted without its holding.
+    holding = np.where(frame["basis"] == "cost", holding, 0.0)
+    quantity = frame["order_quantity"].to_numpy(dtype=np.float64)
+    moq, pack = _moq_and_pack(items)
+    packs = np.arange(_CANDIDATES + 1) / _CANDIDATES * (quantity / pack)[:, None]
+    candidates = np.floor(packs + 1e-9) * pack[:, None]
+    candidates = np.where(candidates < moq[:, None], 0.0, candidates)
+    saving = saving_curves(
+        need.need, need.later_needs, candidates, shortage_cost=shortage, holding_cost=holding,
+        surplus_share=settings.surplus_share,
+    )  # fmt: skip
+    return candidates, saving
 
 
 @nb.njit(cache=True, nogil=True)
-def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods, later):  # type: ignore[no-untyped-def]
+def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods, later, review):  # type: ignore[no-untyped-def]
     n_items, n_paths, _ = demand.shape
     need = np.zeros((n_items, n_paths))
     lead_demand = np.zeros((n_items, n_paths))
     protected = np.zeros((n_items, n_paths))
+    growing = np.zeros((n_items, n_paths, SURPLUS_REVIEWS))
     for i in range(n_items):
         for p in range(n_paths):
             level = start[i]
@@ -420,4 +392,16 @@ def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods, late
                 largest = max(largest, -level)
             need[i, p] = largest
             protected[i, p] = total
-    return need, lead_demand, protected
+            t = last
+            for k in range(SURPLUS_REVIEWS):
+                stop = last + (k + 1) * review[i]
+                while t < min(stop, known):
+                    level += receipts[i, p, t] - demand[i, p, t]
+                    largest = max(largest, -level)
+                    t += 1
+                if stop > max(t, known):
+                    level -= (stop - max(t, known)) * later[i]
+                    largest = max(largest, -level)
+                t = max(t, stop)
+                growing[i, p, k] = largest
+    return need, lead_demand, protected, growing

@@ -35,7 +35,8 @@ ORDER = (
     "order_lines", "order_remarks", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
     "scorecards", "leadtimes", "receipts", "supply_events", "disruptions",
     # stock and orders
-    "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "reorders",
+    "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "order_costs", "budgets", "order_inputs",
+    "excess", "reorders", "order_trials",
     # those who wait
     "queues", "allocation", "atp", "lines", "promises", "backorders", "backlog", "patience", "waits", "cutoffs", "cash",
     "notices", "causes",

@@ -23,6 +23,7 @@ from backorder_forecast.queues import TOLERANCE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from backorder_forecast.promise_record import Calibration
     from backorder_forecast.settings import Settings
 
 STOCK_NOW, NEXT_ORDER, NO_SUPPLY = "stock now", "next order", "no supply in sight"
@@ -167,6 +168,7 @@ def fill_date_frame(
     next_order_days: NDArray[np.int32],
     as_of: pd.Timestamp,
     settings: Settings,
+    calibration: Calibration | None = None,
 ) -> pd.DataFrame:
     """One row per open line: when it will be filled, how surely, and from what.
 
@@ -180,6 +182,9 @@ def fill_date_frame(
         Purchase order lines of the bucket: po_id, supplier, order_date, in the order of `arrival_days`.
     line_start, arrival_days, order_start, next_order_days
         As given to `fill_days`.
+    calibration
+        How often stated probabilities were kept in the past (`promise_record.py`): dates are read at the level that
+        keeps them, and probabilities told as they are kept. None: as the paths have them.
 
     Returns
     -------
@@ -194,16 +199,27 @@ def fill_date_frame(
     # Day 0 keeps the meaning of stock now for the source below.
     shipped = np.maximum(complete_day, 1)
     ranked = np.sort(shipped, axis=1)
-    frame["first_date_0.5"] = _dates(quantile_days(np.sort(np.maximum(first_day, 1), axis=1), 0.5), as_of)
+    item = lines["item"].to_numpy(np.int64)
+
+    def level_of(wanted: float) -> float | NDArray[np.float64]:
+        return wanted if calibration is None else calibration.level(item, wanted)
+
+    def share_by(limit: NDArray[np.int64] | NDArray[np.float64]) -> NDArray[np.float64]:
+        stated = _share_by(shipped, limit)
+        return stated if calibration is None else calibration.kept(item, stated)
+
+    first_ranked = np.sort(np.maximum(first_day, 1), axis=1)
+    frame["first_date_0.5"] = _dates(quantile_days(first_ranked, level_of(0.5)), as_of)
     for level in FILL_LEVELS:
-        frame[f"fill_date_{level}"] = _dates(quantile_days(ranked, level), as_of)
-    promise = promise_days(ranked, as_of=as_of, level=settings.promise_level, business_days=settings.business_days)
+        frame[f"fill_date_{level}"] = _dates(quantile_days(ranked, level_of(level)), as_of)
+    wanted = level_of(settings.promise_level)
+    promise = promise_days(ranked, as_of=as_of, level=wanted, business_days=settings.business_days)
     frame["promise_date"] = _dates(promise, as_of)
-    frame["p_at_promise"] = np.where(promise < NEVER, _share_by(shipped, promise), np.nan)
+    frame["p_at_promise"] = np.where(promise < NEVER, share_by(promise), np.nan)
     promised = (frame["promised_date"] - as_of).dt.days.to_numpy(np.float64)
-    by_promised = _share_by(shipped, np.where(np.isnan(promised), -1, promised))
+    by_promised = share_by(np.where(np.isnan(promised), -1, promised))
     frame["p_by_promised"] = np.where(np.isnan(promised), np.nan, by_promised)
-    frame["p_unfilled"] = 1.0 - _share_by(shipped, np.full(len(frame), settings.horizon_days))
+    frame["p_unfilled"] = 1.0 - share_by(np.full(len(frame), settings.horizon_days))
     frame["waited_days"] = lines["waited_days"].to_numpy()
     counts = _source_counts(line_start, order_start, complete_day, arrival_days, next_order_days)
     frame["source"] = _source_text(counts, orders, complete_day.shape[1])

@@ -26,10 +26,12 @@ from backorder_forecast.learned_flags import learn_flags
 from backorder_forecast.level_laws import LevelLaw, sum_moments
 from backorder_forecast.lines import BackorderLines, open_lines
 from backorder_forecast.netting import DemandRecords, net_demand
+from backorder_forecast.next_orders import next_orders
 from backorder_forecast.panel import DemandPanel, build_panel, daily_matrix, exposure_periods, item_codes
 from backorder_forecast.patience import fit_patience
 from backorder_forecast.phantom import empty_chance, quiet_runs
 from backorder_forecast.projection import join_share
+from backorder_forecast.promise_record import no_record, replay_promises
 from backorder_forecast.queues import purchase_weights, queue_needs
 from backorder_forecast.receipts import OpenLines, open_order_lines
 from backorder_forecast.settings import Settings
@@ -131,7 +133,8 @@ def fit_world(
     history = read_history(tables, settings)
     lap("panel")
     placed = _with_category(tables.purchase_orders, tables.products)
-    lead = fit_lead_times(placed, as_of=tables.as_of, settings=settings, stated=_stated(tables))
+    stated = _stated(tables)
+    lead = fit_lead_times(placed, as_of=tables.as_of, settings=settings, stated=stated)
     lap("lead_times")
     closures, known = supplier_closures(tables.events, tables.as_of), placed
     if scenario is not None:
@@ -180,9 +183,16 @@ def fit_world(
     learned = learn_flags(tables, _middle_days(lead, rows), settings, what_if=scenario is not None)
     facts["p_stockout_learned"] = learned.probability
     lap("learned_flags")
+    # Without lines that wait there is nothing to promise.
+    calibration = no_record(len(facts))
+    if len(lines.frame) and bool(facts["stock_known"].any()):
+        calibration = replay_promises(tables, known, stated, lines, facts, lead, settings)
+    lap("promise_record")
     delays = (orders_later, items_later)
+    rhythm = next_orders(tables.purchase_orders, facts, as_of=tables.as_of, seed=settings.seed)
     world = World(
-        facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, fixed, shocks, clock, settings
+        facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, fixed, shocks, rhythm, calibration,
+        clock, settings,
     )  # fmt: skip
     missing = _missing_notes(tables, facts, orders, lead, settings)
     effects = model.effects.notes if model.effects is not None else ()
@@ -190,6 +200,7 @@ def fit_world(
     notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects]
     if bool(facts["stock_known"].any()):
         notes.append(learned.note)
+    notes += [note for note in (calibration.note(settings.promise_level),) if note]
     if scenario is not None:
         notes.insert(0, f"what-if: {scenario.describe()}")
     quality = data_quality(history, orders, lines, lead)

@@ -5,8 +5,9 @@ day that is uncertain: Gamma(shape, rate), rate in backorder-days. The share sti
 S0(w) = (rate / (rate + w)) ^ shape (Lomax). Cancellations are the events; filled, substituted and still open lines
 are censored at their age. Evidence is pooled item -> category -> product type -> prior: what a parent has learned
 without the child is the child's prior, worth at most `pool_n` cancellations, because items differ. From `curve_n`
-cancellations on, the Kaplan-Meier curve of the deepest such pool gives the form, and the item's own hazard the pace.
-Days throughout; the priors are judgement (`Settings.patience_priors`) and are reported as such in `basis`.
+cancellations on, the Kaplan-Meier curve of the deepest such pool gives the form, the laws that fit it best its tail,
+and the item's own hazard the pace. Days throughout; the priors are judgement (`Settings.patience_priors`) and are
+reported as such in `basis`.
 """
 
 from __future__ import annotations
@@ -18,13 +19,15 @@ import numpy as np
 import pandas as pd
 
 from backorder_forecast.settings import PRODUCT_TYPES, Settings
-from backorder_forecast.survival import kaplan_meier
+from backorder_forecast.survival import kaplan_meier, loglogistic_censored_fit, weibull_censored_fit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 PRIOR_SHAPE = 2.0
 """Cancellations the prior of the hazard is worth."""
+FEWEST_AT_RISK = 10
+"""Waiting lines up to which a Kaplan-Meier curve is followed."""
 CANCELLED = ("cancelled", "refunded")
 LEVELS = ("prior", "product type", "category", "item")
 
@@ -248,13 +251,41 @@ def _curves(
 
 
 def _curve(days: NDArray[np.float64], event: NDArray[np.bool_], n_days: int) -> NDArray[np.float64]:
-    """Kaplan-Meier on the day grid; beyond the last cancellation the mean hazard goes on."""
+    """Kaplan-Meier on the day grid as long as enough lines wait; beyond, the tail of the laws that fit the lines."""
+    # Sums of floats follow the order of the lines; the days themselves fix it.
+    order = np.lexsort((event, days))
+    days, event = days[order], event[order]
     steps = kaplan_meier(days, event)
     grid = np.arange(n_days + 1)
-    at = np.searchsorted(steps["time"].to_numpy(), grid, side="right")
-    curve = np.append(1.0, steps["survival"].to_numpy())[at]
-    last = int(min(steps["time"].to_numpy()[-1], n_days))
+    survival = np.append(1.0, steps["survival"].to_numpy())
+    after, before = (survival[np.searchsorted(steps["time"].to_numpy(), grid, side=side)] for side in ("right", "left"))
+    # Days are whole: half of those who left on a day did so before the hour at which they had ordered.
+    curve = np.sqrt(after * before)
+    curve[0] = 1.0
+    enough = steps.loc[steps["at_risk"] >= np.minimum(FEWEST_AT_RISK, steps["at_risk"].iloc[0]), "time"]
+    last = int(min(enough.iloc[-1], n_days))
+    tail = _tail(days, event, grid)
     # The curve ends at 0 when the longest case is a cancellation; half a case keeps the tail alive.
-    level = max(float(curve[last]), 0.5 / len(days))
-    curve[last:] = level * np.exp(-event.sum() / max(days.sum(), 1.0) * (grid[last:] - last))
+    curve[last:] = max(float(curve[last]), 0.5 / len(days)) * tail[last:] / tail[last]
     return np.asarray(np.minimum.accumulate(curve), dtype=np.float64)
+
+
+def _tail(days: NDArray[np.float64], event: NDArray[np.bool_], grid: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Share still waiting by exponential, Weibull and log-logistic laws, weighted by how well they fit (Akaike)."""
+    n, total = float(event.sum()), max(float(days.sum()), 1.0)
+    hazard = n / total
+    time, wait = np.maximum(days, 0.5), np.maximum(grid, 1e-9).astype(np.float64)
+    shares, scores = [np.exp(-hazard * grid)], [n * np.log(hazard) - n - 1.0]
+    if len(np.unique(days[event & (days > 0)])) >= 2:
+        shape, scale = weibull_censored_fit(time, event)
+        density = np.log(shape / scale) + (shape - 1.0) * np.log(time[event] / scale)
+        shares.append(np.exp(-((wait / scale) ** shape)))
+        scores.append(density.sum() - ((time / scale) ** shape).sum() - 2.0)
+        half, steep = loglogistic_censored_fit(time, event, prior_median=np.log(2.0) / hazard, prior_shape=1.5)
+        odds = (time / half) ** steep
+        density = np.log(steep / half) + (steep - 1.0) * np.log(time[event] / half) - np.log1p(odds[event])
+        shares.append(1.0 / (1.0 + (wait / half) ** steep))
+        scores.append(density.sum() - np.log1p(odds).sum() - 2.0)
+    weight = np.exp(np.array(scores) - max(scores))
+    share = (weight / weight.sum()) @ np.stack(shares)
+    return np.asarray(np.maximum(share, 1e-300), dtype=np.float64)

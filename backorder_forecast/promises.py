@@ -21,29 +21,32 @@ if TYPE_CHECKING:
     from backorder_forecast.settings import Settings
 
 
-def quantile_days(ranked: NDArray[np.int32], level: float) -> NDArray[np.int32]:
+def quantile_days(ranked: NDArray[np.int32], level: float | NDArray[np.float64]) -> NDArray[np.int32]:
     """Smallest day with probability of at least `level`, shape (n_lines,).
 
     Parameters
     ----------
     ranked
         Days of each line in rising order, shape (n_lines, n_paths).
+    level
+        One probability, or one per line, shape (n_lines,).
 
     Examples
     --------
     >>> quantile_days(np.array([[2, 4, 6, 9]], dtype=np.int32), 0.5).tolist()
     [4]
     """
-    column = max(math.ceil(level * ranked.shape[1] - TOLERANCE) - 1, 0)
-    return ranked[:, column]
+    places = np.ceil(np.broadcast_to(level, len(ranked)) * ranked.shape[1] - TOLERANCE).astype(np.int64) - 1
+    return np.asarray(ranked[np.arange(len(ranked)), np.maximum(places, 0)])
 
 
 def promise_days(
-    ranked_days: NDArray[np.int32], *, as_of: pd.Timestamp, level: float, business_days: bool
+    ranked_days: NDArray[np.int32], *, as_of: pd.Timestamp, level: float | NDArray[np.float64], business_days: bool
 ) -> NDArray[np.int64]:
     """First (business) day after `as_of` by which the probability reaches `level`, NEVER if none, shape (n_lines,).
 
-    `ranked_days` are the complete days of each line in rising order, shape (n_lines, n_paths).
+    `ranked_days` are the complete days of each line in rising order, shape (n_lines, n_paths); `level` is one
+    probability, or one per line.
 
     Examples
     --------

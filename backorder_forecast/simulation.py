@@ -26,10 +26,12 @@ from backorder_forecast.disruptions import Shocks, draw_shocked_days, shocked_le
 from backorder_forecast.explaining import day_periods, explain
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.lines import BackorderLines
+from backorder_forecast.next_orders import NextOrders
 from backorder_forecast.paths import SamplePaths, path_quantiles
 from backorder_forecast.patience import Patience
 from backorder_forecast.phantom import UNLIKELY
 from backorder_forecast.projection import NEVER, StockPaths, join_share, project_stock, stockout_frame
+from backorder_forecast.promise_record import Calibration
 from backorder_forecast.receipts import OpenLines, draw_lead_days, receipt_paths
 from backorder_forecast.reorders import arrival_periods, order_need, reorder_frame
 from backorder_forecast.settings import Settings
@@ -58,6 +60,8 @@ class World:
         Day on which an open line arrives because a what-if says so, 0 for the others, shape (n_lines,).
     shocks
         Disruptions and closures that a supplier's orders share.
+    next_orders, calibration
+        When the next order of each item goes out, and how often past promises were kept.
     clock, settings
         Periods ahead, and the choices.
     """
@@ -74,6 +78,8 @@ class World:
     delays: tuple[NDArray[np.int64], NDArray[np.int64]]
     fixed_days: NDArray[np.int64]
     shocks: Shocks
+    next_orders: NextOrders
+    calibration: Calibration
     clock: Clock
     settings: Settings
 
@@ -306,23 +312,12 @@ def _fill_dates(
     lines, line_start = world.lines.bucket(start, stop)
     if not len(lines):
         return pd.DataFrame(), None
-    base = int(world.lines.item_start[start])
-    first_need, complete_need = (need[base : base + len(lines)] for need in world.needs)
-    supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
-    next_order = next_order_days(facts, draws)
-    # Of unknown stock nothing can be promised; what is on order can.
-    usable = np.nan_to_num(facts["usable"].to_numpy())
-    if world.settings.new_demand_overtakes:
-        # Beyond an item's own periods nothing comes and nothing goes, however long others of its bucket are drawn.
-        own = (np.arange(draws.demand.shape[2]) < draws.n_periods[:, None])[:, None, :]
-        ahead = (draws.demand * own, draws.receipts * own, world.clock.end_days[: draws.demand.shape[2]])
-        first, complete = fill_days_behind_demand(first_need, complete_need, line_start, usable, *ahead, next_order)
-    else:
-        first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
+    first, complete, next_order = fill_paths(world, facts, draws, start, stop)
     orders = world.orders.frame.iloc[int(world.orders.item_start[start]) : int(world.orders.item_start[stop])]
     frame = fill_date_frame(
         lines, first, complete, line_start=line_start, orders=orders, arrival_days=draws.arrival_days,
         order_start=draws.order_start, next_order_days=next_order, as_of=world.clock.as_of, settings=world.settings,
+        calibration=None if world.calibration.record.empty else world.calibration,
     )  # fmt: skip
     fitted = world.patience.frame
     cash = line_cash_flow(
@@ -332,12 +327,36 @@ def _fill_dates(
     return frame, cash
 
 
-def next_order_days(facts: pd.DataFrame, draws: Draws) -> NDArray[np.int32]:
+def fill_paths(
+    world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
+    """Days on which each open line gets its first and its last unit (n_lines, n_paths), and the next order arrives."""
+    lines, line_start = world.lines.bucket(start, stop)
+    base = int(world.lines.item_start[start])
+    first_need, complete_need = (need[base : base + len(lines)] for need in world.needs)
+    supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
+    next_order = next_order_days(world, draws, start, stop)
+    # Of unknown stock nothing can be promised; what is on order can.
+    usable = np.nan_to_num(facts["usable"].to_numpy())
+    if world.settings.new_demand_overtakes:
+        # Beyond an item's own periods nothing comes and nothing goes, however long others of its bucket are drawn.
+        own = (np.arange(draws.demand.shape[2]) < draws.n_periods[:, None])[:, None, :]
+        ahead = (draws.demand * own, draws.receipts * own, world.clock.end_days[: draws.demand.shape[2]])
+        first, complete = fill_days_behind_demand(first_need, complete_need, line_start, usable, *ahead, next_order)
+    else:
+        first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
+    return first, complete, next_order
+
+
+def next_order_days(world: World, draws: Draws, start: int, stop: int) -> NDArray[np.int32]:
     """Day by which supply not yet ordered arrives; NEVER for items that are no longer ordered.
 
-    The next review is the one the plan is made for: the same order, on the same paths, as in `reorders`.
+    The next order is the one of `reorders`, on the same paths, placed on the supplier's next order day.
     """
-    return np.where(facts["active"].to_numpy(dtype=bool)[:, None], draws.lead_days, NEVER).astype(np.int32)
+    placed = world.next_orders.draw(start, stop, draws.lead_days.shape[1])
+    active = world.facts["active"].to_numpy(dtype=bool)[start:stop, None]
+    days = np.where(draws.lead_days < NEVER, draws.lead_days + placed, NEVER)
+    return np.where(active, days, NEVER).astype(np.int32)
 
 
 def _wait_cutoffs(
@@ -348,7 +367,9 @@ def _wait_cutoffs(
     usable = np.nan_to_num(facts["usable"].to_numpy())
     line_units = world.cutoffs.frame["line_units"].to_numpy()[start:stop]
     supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
-    waits = new_line_days(queue, line_units, np.minimum(usable, queue), *supply, next_order_days(facts, draws))
+    waits = new_line_days(
+        queue, line_units, np.minimum(usable, queue), *supply, next_order_days(world, draws, start, stop)
+    )
     short = np.where(facts["stock_known"].to_numpy(dtype=bool), stock.short_units.mean(axis=1), np.nan)
     return wait_cutoff_frame(
         world.cutoffs, start, stop, waits, usable=usable, queue_quantity=queue,

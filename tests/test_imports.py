@@ -33,13 +33,13 @@ ORDER = (
     "forecasters", "given_demand", "outcomes", "scoring",
     # supply
     "order_lines", "order_remarks", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
-    "scorecards", "leadtimes", "receipts", "supply_events", "disruptions",
+    "scorecards", "leadtimes", "receipts", "supply_events", "disruptions", "next_orders",
     # stock and orders
     "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "order_costs", "budgets", "order_inputs",
     "excess", "reorders", "order_trials",
     # those who wait
-    "queues", "allocation", "atp", "lines", "promises", "backorders", "backlog", "patience", "waits", "cutoffs", "cash",
-    "notices", "causes",
+    "queues", "allocation", "atp", "lines", "promises", "backorders", "promise_record", "backlog", "patience", "waits",
+    "cutoffs", "cash", "notices", "causes",
     # results
     "summary", "folder", "report", "excel", "result",
     # all stages together

@@ -118,8 +118,11 @@ def test_own_curve_from_thirty_cancellations_on() -> None:
     rng = np.random.default_rng(5)
     patience = rng.weibull(2.0, 400) * 30
     due = rng.exponential(40, 400)
+    # Orders come at any hour: what lasts p days is p or p + 1 days by the calendar.
+    hour = rng.random(400)
     rows = [
-        (0, float(np.ceil(min(p, d))), "cancelled" if p <= d else "filled") for p, d in zip(patience, due, strict=True)
+        (0, float(np.floor(min(p, d) + u)), "cancelled" if p <= d else "filled")
+        for p, d, u in zip(patience, due, hour, strict=True)
     ]
     fit = fit_patience(closed(*rows), opened(), items(2, category=["a", "b"]))
     assert sorted(fit.curve.tolist()) == [0, 1]  # its own curve, and that of the product type
@@ -132,6 +135,26 @@ def test_own_curve_from_thirty_cancellations_on() -> None:
     few = fit_patience(closed(*rows), opened(), items(2), curve_n=1000)
     assert (few.curve == -1).all()
     assert few.curves.shape == (0, Settings().max_cutoff_days + 1)
+
+
+@pytest.mark.parametrize("law", ["exponential", "log-logistic"])
+def test_the_median_is_found_though_most_lines_are_filled_before_it(law: str) -> None:
+    rng = np.random.default_rng(11)
+    share, due = rng.random(3000), rng.exponential(15, 3000)
+    patience = -40 * np.log(share) / np.log(2) if law == "exponential" else 40 * ((1 - share) / share) ** 0.5
+    days = np.floor(np.minimum(patience, due) + rng.random(3000))
+    rows = [(0, d, "cancelled" if p <= q else "filled") for d, p, q in zip(days, patience, due, strict=True)]
+    fit = fit_patience(closed(*rows), opened(), items(1))
+    median = int(np.argmax(fit.curves[fit.curve[0]] ** fit.power[0] <= 0.5))
+    assert median == pytest.approx(40, rel=0.2)
+
+
+def test_short_waits_are_not_shortened_by_whole_days() -> None:
+    rng = np.random.default_rng(3)
+    days = np.floor(rng.exponential(4 / np.log(2), 4000) + rng.random(4000))
+    fit = fit_patience(closed(*[(0, d, "cancelled") for d in days]), opened(), items(1))
+    curve = fit.curves[fit.curve[0]] ** fit.power[0]
+    assert curve[[0, 2, 4, 8]] == pytest.approx([1.0, 0.5**0.5, 0.5, 0.25], abs=0.03)
 
 
 def test_known_hazard_is_recovered() -> None:

@@ -29,6 +29,7 @@ from backorder_forecast.lines import open_lines
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.paths import SamplePaths, path_quantiles
 from backorder_forecast.pipeline import check_inputs
+from backorder_forecast.promises import promise_moves
 from backorder_forecast.scores import average_precision, brier, pinball
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, simulate
@@ -59,7 +60,9 @@ class Backtest:
         origin, sku, location, p_zero, p_stockout, days_of_cover, ran_out (stock was zero in the window); items in
         stock at the origin.
     promises
-        origin, order_id, sku, location, promise_date, p_at_promise, filled_date, kept (empty where not yet known).
+        origin, order_id, sku, location, promise_date, p_at_promise, filled_date, kept (empty where not yet known),
+        slack_days (from the fill to the promise; negative where it was late), moved (against the promise of the
+        origin before, as a customer would be told: 1 later, -1 earlier, 0 not worth a message; empty at the first).
     rivals
         What the rival demand models said: origin, rival, sku, location, mean, one column per quantile level.
     """
@@ -132,7 +135,8 @@ def backtest(
         if progress is not None:
             progress(f"{day:%Y-%m-%d}", (number + 1) / len(days))
     frames = [pd.concat([part[k] for part in parts], ignore_index=True) for k in range(4)]
-    return Backtest(_scores(*frames), *frames)
+    frames[2]["moved"] = _moved(frames[2], settings)
+    return Backtest(_scores(*frames, level=settings.promise_level), *frames)
 
 
 def _origins(tables: Tables, origins: int | Sequence[str | pd.Timestamp], window_days: int) -> list[pd.Timestamp]:
@@ -244,8 +248,20 @@ def _promises(fill_dates: pd.DataFrame, items: pd.DataFrame, tables: Tables, ori
     kept = (frame["filled_date"] <= frame["promise_date"]).astype(float)
     # A promise not yet due counts for nothing: only those already kept are known of them.
     frame["kept"] = kept.where((filled | broken) & (frame["promise_date"] <= tables.as_of))
+    frame["slack_days"] = (frame["promise_date"] - frame["filled_date"]).dt.days.astype(np.float64)
     frame.insert(0, "origin", origin)
     return frame.drop(columns="outcome")
+
+
+def _moved(promises: pd.DataFrame, settings: Settings) -> pd.Series:
+    """Whether each promise moved against the one before of the same line; NaN for the first."""
+    before = promises.groupby(["order_id", "sku", "location"])[["origin", "promise_date"]].shift(1)
+    known = before["origin"].notna()
+    moved = pd.Series(np.nan, index=promises.index)
+    for _, part in promises[known].groupby("origin"):
+        old, new = before.loc[part.index, "promise_date"], part["promise_date"]
+        moved[part.index] = promise_moves(old, new, as_of=part["origin"].iloc[0], settings=settings)
+    return moved
 
 
 def _losses(actual: NDArray[np.float64], told: pd.DataFrame) -> tuple[float, float]:
@@ -255,7 +271,9 @@ def _losses(actual: NDArray[np.float64], told: pd.DataFrame) -> tuple[float, flo
     return float(loss), float(error)
 
 
-def _scores(forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame, rivals: pd.DataFrame) -> pd.DataFrame:
+def _scores(
+    forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame, rivals: pd.DataFrame, *, level: float
+) -> pd.DataFrame:
     columns = ["origin", "stage", "score", "value", "rival", "rival_value", "n"]
     rows: list[tuple[object, ...]] = []
 
@@ -289,5 +307,13 @@ def _scores(forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame
             add(origin, "flag", "zero_stock_average_precision", float(ours), "days of cover", float(rival), len(part))
     for origin, part in promises[promises["kept"].notna()].groupby("origin"):
         stated = float(part["p_at_promise"].mean())
-        add(origin, "promise", "kept_share", float(part["kept"].mean()), "stated", stated, len(part))
+        kept = float(part["kept"].mean())
+        add(origin, "promise", "kept_share", kept, "stated", stated, len(part))
+        add(origin, "promise", "kept_share", kept, "nominal", level, len(part))
+        slack = part["slack_days"].dropna()
+        if len(slack):
+            add(origin, "promise", "slack_days", float(slack.mean()), "none", 0.0, len(slack))
+    for origin, part in promises[promises["moved"].notna()].groupby("origin"):
+        moves = float((part["moved"] != 0).mean())
+        add(origin, "promise", "re_promises_per_line", moves, "none", 0.0, len(part))
     return pd.DataFrame(rows, columns=columns)

@@ -207,7 +207,7 @@ class Settings:
     """Who is served first: fifo, priority, fair_share."""
     promise_level: float = 0.9
     """Probability with which a promise date is to be kept."""
-    promise_origins: int = 12
+    promise_origins: int = 6
     """Past days, four weeks apart, on which promises are replayed to correct today's (fewer where lines are many); 0
     takes the simulated probabilities as they are."""
     new_demand_overtakes: bool = False

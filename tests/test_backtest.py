@@ -157,6 +157,22 @@ def test_a_promise_counts_once_it_is_due_and_a_cancelled_line_never() -> None:
             assert np.isnan(kept) if pd.notna(gone[key]) else kept == 0
 
 
+def test_promises_are_scored_by_share_kept_slack_and_how_often_they_moved() -> None:
+    promises, scores = replayed().promises, replayed().scores
+    told = scores[scores["stage"] == "promise"].set_index(["score", "rival"]).sort_index()
+    again = promises.duplicated(["order_id", "sku", "location"])
+    wanted = {("kept_share", "stated"), ("kept_share", "nominal"), ("slack_days", "none")}
+    assert set(told.index) == wanted | ({("re_promises_per_line", "none")} if again.any() else set())
+    assert (told.loc[("kept_share", "nominal"), "rival_value"] == SETTINGS.promise_level).all()
+    for origin, part in promises.groupby("origin"):
+        due = part[part["kept"].notna() & part["filled_date"].notna()]
+        own = told[told["origin"] == origin]
+        slack = (due["promise_date"] - due["filled_date"]).dt.days.mean()
+        assert own.loc[("slack_days", "none"), "value"].tolist() == (pytest.approx([slack]) if len(due) else [])
+    assert promises["moved"].isna().equals(~again)
+    assert promises["moved"].dropna().isin([-1, 0, 1]).all()
+
+
 def test_a_promise_that_is_not_due_yet_counts_neither_way() -> None:
     days = pd.date_range("2024-01-01", "2024-06-30")
     ordered = pd.DataFrame({"order_id": ["1", "2"], "sku": ["A", "B"], "order_date": "2024-05-30", "quantity": 2})

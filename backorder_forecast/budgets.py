@@ -83,23 +83,35 @@ def within_limit(candidates: Floats, saving: Floats, use_per_unit: Floats, limit
 
 @nb.njit(cache=True, nogil=True)
 def _fill_up(chosen, saving, use, limit):  # type: ignore[no-untyped-def]
-    """Give what is left of the limit to the best further step that still fits, until none does."""
+    """Give what is left of the limit to the best further steps that still fit, until none does.
+
+    Steps are ranked once per round; one that no longer fits is looked at again in the next round.
+    """
     n_items, n_candidates = saving.shape
     left = limit
     for i in range(n_items):
         left -= use[i, chosen[i]]
+    rate = np.zeros(n_items)
+    step = np.zeros(n_items, dtype=np.int64)
     while True:
-        best_rate, best_item, best_step = 0.0, -1, 0
         for i in range(n_items):
+            rate[i] = 0.0
             now = chosen[i]
             for c in range(now + 1, n_candidates):
                 more = use[i, c] - use[i, now]
                 if more > left:
                     break
                 gain = saving[i, c] - saving[i, now]
-                if gain > best_rate * more and gain > 0.0:
-                    best_rate, best_item, best_step = gain / max(more, 1e-300), i, c
-        if best_item < 0:
+                if gain > 0.0 and gain > rate[i] * more:
+                    rate[i], step[i] = gain / max(more, 1e-300), c
+        taken = False
+        for i in np.argsort(-rate, kind="mergesort"):
+            if rate[i] == 0.0:
+                break
+            more = use[i, step[i]] - use[i, chosen[i]]
+            if more <= left:
+                left -= more
+                chosen[i] = step[i]
+                taken = True
+        if not taken:
             return
-        left -= use[best_item, best_step] - use[best_item, chosen[best_item]]
-        chosen[best_item] = best_step

@@ -23,6 +23,7 @@ from backorder_forecast.settings import Settings
 
 TERMS = (
     "unit_cost", "price", "moq", "pack_size", "holding_cost_rate", "daily_capacity", "shortage_cost", "holding_cost",
+    "supplier_minimum",
 )  # fmt: skip
 """Numbers that may be stated per item."""
 
@@ -107,6 +108,13 @@ def terms_remarks(
         for i in np.flatnonzero(odd):
             remarks[i] += f"; {words}" if remarks[i] else words
     return remarks
+
+
+def below_minimum(items: pd.DataFrame, cost: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Items ordered from a supplier whose whole order is worth less than its `supplier_minimum`, (n_items,)."""
+    worth = pd.Series(np.nan_to_num(cost)).groupby(items["supplier"].to_numpy()).transform("sum").to_numpy()
+    named = (items["supplier"] != "").to_numpy() & (cost > 0)
+    return np.asarray(named & (worth < items["supplier_minimum"].to_numpy(dtype=np.float64)))
 
 
 def paths_on_order(receipts: SamplePaths | pd.DataFrame | None, forecast: SamplePaths, clock: Clock) -> SamplePaths:

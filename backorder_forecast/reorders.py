@@ -26,6 +26,7 @@ from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.order_costs import fill_rate_orders, least_cost_orders, saving_curves
 from backorder_forecast.order_inputs import (
     arrival_periods,
+    below_minimum,
     forecast_clock,
     item_periods,
     known_items,
@@ -245,6 +246,7 @@ def recommend_orders(
         Periods until the next decision.
     items
         Optional sku, location, supplier, moq, pack_size, unit_cost, price, holding_cost_rate, daily_capacity (units),
+        supplier_minimum (money; orders below it are said, not raised),
         shortage_cost (money per unit short) and holding_cost (money per unit left over at the end of a review).
     settings
         `order_target`, `service_level`, `surplus_share`, `holding_cost_rate`, `unmet`, `seed`.
@@ -314,7 +316,8 @@ def recommend_orders(
     orders["order_quantity"] = quantity
     orders["cost"] = quantity * known["unit_cost"].to_numpy(dtype=np.float64)
     cut = np.where(quantity < wanted, "less than wanted: capacity or budget", "")
-    orders["remark"] = ["; ".join(filter(None, pair)) for pair in zip(remarks, cut, strict=True)]
+    few = np.where(below_minimum(known, orders["cost"].to_numpy()), "supplier's order below its minimum", "")
+    orders["remark"] = ["; ".join(filter(None, said)) for said in zip(remarks, cut, few, strict=True)]
     return orders
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,7 +185,7 @@ def test_budget_and_capacity_bind_with_packs_and_minimum(target: str) -> None:
         {"sku": skus(n), "unit_cost": np.arange(1.0, n + 1), "price": np.arange(1.0, n + 1) * 2, "pack_size": 4.0,
          "moq": 6.0, "holding_cost_rate": 1.0}
     )  # fmt: skip
-    options = {"on_hand": no_stock(n), "lead_time": 2, "items": items}
+    options: dict[str, Any] = {"on_hand": no_stock(n), "lead_time": 2, "items": items}
     chosen = Settings(order_target=target)
     free = recommend_orders(poisson(n, 9.0), **options, settings=chosen)
     spent = float(free["cost"].sum())
@@ -232,6 +234,22 @@ def test_odd_terms_are_said_and_counted() -> None:
         "no unit_cost or price: service level instead", "price does not exceed unit_cost: service level instead",
     ]  # fmt: skip
     assert by_cost["order_quantity"][4] == 0, "a minimum of years of demand costs more than it saves"
+
+
+def test_an_order_below_its_suppliers_minimum_is_said() -> None:
+    items = pd.DataFrame(
+        {
+            "sku": skus(4),
+            "supplier": ["s", "s", "t", ""],
+            "unit_cost": 2.0,
+            "supplier_minimum": [90.0, 90.0, 20.0, 99.0],
+        }
+    )
+    stock = pd.Series([0.0, 99.0, 0.0, 0.0], index=skus(4))
+    orders = recommend_orders(poisson(4, 9.0), on_hand=stock, items=items)
+    below = "supplier's order below its minimum"
+    assert [below in remark for remark in orders["remark"]] == [True, False, False, False]
+    assert orders["order_quantity"][0] * 2.0 < 90.0
 
 
 def test_a_budget_among_goods_of_unknown_cost_is_refused() -> None:

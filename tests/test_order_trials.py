@@ -57,7 +57,7 @@ def test_nothing_after_the_decision_moves_an_order() -> None:
         calibrate_orders(p.until(50), rules=RULES, n_windows=1, forecast=true_paths(p, 3.0)).costs
         for p in (panel, changed)
     ]
-    pd.testing.assert_frame_equal(*first)
+    pd.testing.assert_frame_equal(first[0], first[1])
 
 
 def test_calibration_takes_the_cheapest_and_keeps_what_is_as_good() -> None:

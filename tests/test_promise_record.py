@@ -1,4 +1,4 @@
-"""The record of our own promises: fair scores, censored lines kept, one weight per delivery, dates and chances agree."""
+"""The record of our own promises: censored lines kept, one weight per delivery, dates and chances that agree."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_without_a_record_all_is_as_stated() -> None:
 
 
 def test_promises_too_early_are_moved_to_the_level_that_keeps_them() -> None:
-    # Fill days come where the law says u^2: a stated 90 % is kept in 81 %... of infinitely many lines.
+    # Fill days come where the law says u^2: a stated 90 % is kept in 81 %.
     u = np.sqrt((np.arange(20_000) + 0.5) / 20_000)
     found = calibrate(scores(u), pd.Series(["A"]))
     assert told(found, 0.9) == pytest.approx(0.81, abs=0.01)
@@ -71,10 +71,11 @@ def test_few_deliveries_move_little() -> None:
     assert found.kept(np.array([1]), np.array([0.9])) == pytest.approx([whole], abs=1e-6)
 
 
-@given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1), st.booleans()), min_size=1, max_size=30), st.floats(0.01, 0.99)
-)
-def test_corrections_are_monotone_and_level_and_chance_agree(rows: list[tuple[float, float, bool]], p: float) -> None:
+SCORE = st.tuples(st.floats(0, 1), st.floats(0, 1), st.booleans())
+
+
+@given(st.lists(SCORE, min_size=1, max_size=30), st.floats(0.01, 0.99))
+def test_corrections_are_monotone_and_chances_agree(rows: list[tuple[float, float, bool]], p: float) -> None:
     frame = pd.DataFrame(
         {"supplier": "A", "below": [min(a, b) for a, b, _ in rows], "reached": [max(a, b) for a, b, _ in rows],
          "filled": [f for *_, f in rows], "weight": 1.0}

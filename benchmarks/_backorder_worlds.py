@@ -107,7 +107,7 @@ def _score(job: tuple[str, int, int, int]) -> pd.DataFrame:
 
 
 def _said(tables: bf.Tables) -> tuple[pd.DataFrame, tuple[Floats, Floats]]:
-    """Fill dates of a plan, and the unrounded promise: its last sure day, and the share that is promised a day later."""
+    """Fill dates of a plan, and the unrounded promise: its last sure day, and the share promised a day later."""
     fitted = fit_world(tables, SETTINGS, lap=nobody).world
     frames, days, shares = [], [], []
     n = len(fitted.facts)

@@ -63,13 +63,14 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "avoidable": Column("flag", "Avoidable", "An order placed now keeps the service level."),
         "flag": Column("category", "Risk"),
         "cause": Column("text", "Main cause"),
-        "cause_share": Column("share", "Cause's share", "By how much the risk would fall without the main cause."),
+        "cause_share": Column("share", "Cause's share", "What the main cause adds to the risk."),
         "p_unmet_before_arrival": Column("share", "Out before an order", "Unmet demand before an order now arrives."),
         "p_stockout_projected": Column("share", "… projected", "Out before an order now arrives, by the sample paths."),
         "p_stockout_learned": Column(
             "share", "… learned", "The same, learned from past snapshots; empty where too little is known."
         ),
         "p_stockout_blend": Column("share", "… that decides the flag", "Mean of the projected and the learned chance."),
+        "flag_projected": Column("category", "Risk by projection", "The flag by the sample paths alone."),
         "expected_miss_cost": Column(
             "money", "Cost of a miss", "Chance to be out before an order arrives times the margin of the units short."
         ),

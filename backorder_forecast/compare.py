@@ -1,6 +1,7 @@
 """Two plans held against each other: new risks, moved fill dates, kept and broken promises.
 
-Two plans of the same day differ by a what-if, or by their settings: then the risks and orders that move are told too.
+Two plans of the same day differ by a what-if, or by their settings: then the risks and orders that move are told too. A
+what-if has no learned chances, so its flags are held against those that the other plan has by its paths alone.
 """
 
 from __future__ import annotations
@@ -49,11 +50,23 @@ def compare_plans(previous: Plan, plan: Plan, *, closed: pd.DataFrame | None = N
     InvalidSettings
         If `closed` lacks a needed column.
     """
-    frames = [_risks(previous.stockouts, plan.stockouts), _lines(previous, plan, closed)]
+    frames = [_risks(*_like_for_like(previous.stockouts, plan.stockouts)), _lines(previous, plan, closed)]
     if previous.as_of == plan.as_of:
-        frames[1:1] = [_chances(previous.stockouts, plan.stockouts), _orders(previous.reorders, plan.reorders)]
+        frames[1:1] = [
+            _chances(*_like_for_like(previous.stockouts, plan.stockouts)),
+            _orders(previous.reorders, plan.reorders),
+        ]
     changes = pd.concat(frames, ignore_index=True)
     return changes[list(COLUMNS)]
+
+
+def _like_for_like(before: pd.DataFrame, after: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Flags of the same kind: where one plan has learned chances and the other (a what-if) none, those by the paths."""
+    sides = (before, after)
+    learned = [s["p_stockout_learned"].notna().any() if "p_stockout_learned" in s else False for s in sides]
+    if learned[0] == learned[1] or not all("flag_projected" in s for s in sides):
+        return sides
+    return before.assign(flag=before["flag_projected"]), after.assign(flag=after["flag_projected"])
 
 
 def _risks(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
@@ -86,6 +99,8 @@ def _chances(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
 def _orders(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
     """Items of which another quantity is to be ordered."""
     keys = ["sku", "location"]
+    if before.empty and after.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
     wanted = [f[[*keys, "order_quantity"]].groupby(keys, as_index=False, observed=True).sum() for f in (before, after)]
     both = wanted[0].merge(wanted[1], on=keys, how="outer", suffixes=("_before", "_after"))
     old, new = (both[f"order_quantity_{side}"].fillna(0.0).astype(float) for side in ("before", "after"))

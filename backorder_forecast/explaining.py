@@ -19,6 +19,7 @@ from backorder_forecast.causes import (
     DISRUPTION,
     HOLD,
     LATE,
+    MIN_SHARE,
     PLAYERS,
     RECORD,
     SURGE,
@@ -213,7 +214,8 @@ def _sentences(
             out.append(_unclear(cause, risk, empty=bool(row["empty"])))
             continue
         without = max(row["without"], 0.0)
-        if cause == PLAYERS[LATE] and i in named:
+        # Where one order alone would not help, all late ones together are the cause.
+        if cause == PLAYERS[LATE] and i in named and risk - named[i][1] >= MIN_SHARE:
             what, without = named[i]
         elif cause == PLAYERS[DISRUPTION]:
             what = _disruption(str(item["supplier"]), evidence, closed, world.clock.as_of)
@@ -243,7 +245,7 @@ def _named_orders(world: World, s: Situation, lines: pd.DataFrame) -> dict[int, 
         name += f" from {line['supplier']} ({line['quantity']:,.10g} units)"
         days = -line["ahead"]
         if days > 0:
-            state = f"is {days} days late" if promised else f"is {days} days over its usual lead time"
+            state = f"is {_days(days)} late" if promised else f"is {_days(days)} over its usual lead time"
         else:
             state = "is likely to come late"
         words[int(line["row"])] = (
@@ -275,20 +277,25 @@ def _what(cause: str, item: dict[Hashable, Any], s: Situation, i: int) -> str:
     if cause == PLAYERS[SURGE]:
         ratio, excess = float(s.demand_ratio[i]), float(s.excess[i])
         days = int(item["excess_days"])
-        more = f"in {days} days {excess:,.0f} units more were wanted than forecast" if excess > 0 else ""
+        more = f"in {_days(days)} {excess:,.0f} units more were wanted than forecast" if excess >= 2 else ""
         faster = f"demand is {1 / ratio - 1:.0%} above what was forecast before" if 0 < ratio < 0.995 else ""
         said = " and ".join(w for w in (more, faster) if w) or "demand is above what was forecast"
         return f"{said}; had it gone as forecast"
     if cause == PLAYERS[TOO_LITTLE]:
         on_order = float(item["on_order"])
         there = f"{on_order:,.10g} units are on order" if on_order > 0 else "nothing is on order"
-        return f"{there}, too little until the next delivery; with {np.ceil(s.missing_order[i]):,.0f} units more"
+        missing = np.ceil(s.missing_order[i])
+        return f"{there}, too little until the next delivery; had {missing:,.0f} more been ordered in time"
     if cause == PLAYERS[RECORD]:
         if item["empty_chance"] > 0:
             shown, days = float(item["on_hand"]), int(item["quiet_length"])
-            return f"{shown:,.10g} units are shown, but nothing sold in {days} days: count it; if they are there"
+            return f"{shown:,.10g} units are shown, but nothing sold in {_days(days)}: count it; if they are there"
         return f"{s.written_off[i]:,.3g} units went missing since the last counts; had the record been true"
     return f"{s.held[i]:,.10g} units are on hold; if they were released"
+
+
+def _days(number: int) -> str:
+    return f"{number:,} day" if number == 1 else f"{number:,} days"
 
 
 def _risk_words(what: str, risk: float, without: float, *, empty: bool) -> str:

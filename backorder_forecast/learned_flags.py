@@ -108,7 +108,8 @@ def blend_flags(stockouts: pd.DataFrame, learned: Floats, margin: Floats, settin
     Returns
     -------
     DataFrame
-        The same rows with p_stockout_projected, p_stockout_learned, p_stockout_blend, expected_miss_cost, flag.
+        The same rows with p_stockout_projected, p_stockout_learned, p_stockout_blend, flag_projected (the
+        flag by the projected chance alone), expected_miss_cost, flag.
     """
     projected = stockouts["p_unmet_before_arrival"].to_numpy(np.float64)
     known = ~np.isnan(learned) & ~stockouts["already_out"].to_numpy(dtype=bool)
@@ -116,18 +117,26 @@ def blend_flags(stockouts: pd.DataFrame, learned: Floats, margin: Floats, settin
     blend = np.where(known, (projected + np.where(known, learned, 0.0)) / 2.0, projected)
     # An item is watched too where its order falls due before the next review, whatever the chance.
     due = (stockouts["flag"] == "watch").to_numpy() & (projected < settings.watch_probability)
-    levels = (settings.critical_probability, settings.warning_probability, settings.watch_probability)
     with np.errstate(divide="ignore", invalid="ignore"):
         short_if_out = stockouts["expected_short_units"].to_numpy(np.float64) / stockouts["p_stockout"].to_numpy()
-    miss_cost = blend * np.where(blend > 0, np.nan_to_num(short_if_out), 0.0) * margin
-    raised = [blend >= level for level in levels]
+    short_if_out = np.nan_to_num(short_if_out)
+    miss_cost = blend * np.where(blend > 0, short_if_out, 0.0) * margin
+    by_paths = projected * np.where(projected > 0, short_if_out, 0.0) * margin
+    return stockouts.assign(
+        p_stockout_projected=projected, p_stockout_learned=learned, p_stockout_blend=blend,
+        flag_projected=_flags(projected, by_paths, due, settings), expected_miss_cost=miss_cost,
+        flag=_flags(blend, miss_cost, due, settings),
+    )  # fmt: skip
+
+
+def _flags(chance: Floats, miss_cost: Floats, due: NDArray[np.bool_], settings: Settings) -> NDArray[np.str_]:
+    levels = (settings.critical_probability, settings.warning_probability, settings.watch_probability)
+    raised = [chance >= level for level in levels]
     if settings.action_cost > 0:
         costs = [settings.action_cost * level / settings.watch_probability for level in levels]
         raised = [np.where(np.isnan(miss_cost), r, miss_cost >= c) for r, c in zip(raised, costs, strict=True)]
     raised[2] = raised[2] | due
-    flag = np.select(raised, _FLAGS, "ok")
-    columns = {"p_stockout_projected": projected, "p_stockout_learned": learned, "p_stockout_blend": blend}
-    return stockouts.assign(**columns, expected_miss_cost=miss_cost, flag=flag)
+    return np.select(raised, _FLAGS, "ok")
 
 
 def unit_margin(facts: pd.DataFrame, settings: Settings) -> Floats:

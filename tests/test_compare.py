@@ -120,3 +120,21 @@ def test_a_what_if_tells_the_risks_and_orders_that_it_moves() -> None:
     # From one week to the next every order is new; that is not a change.
     later = of_day(SECOND, [0.20, 0.15, 0.5], [0.0, 25.0, 20.0])
     assert compare_plans(before, later).empty
+
+
+def test_a_what_if_is_held_against_what_the_paths_say_alone() -> None:
+    """It has no learned chances, so flags that those raised would look like changes."""
+
+    def of_flags(flags: list[str], by_paths: list[str], learned: list[float]) -> Plan:
+        stockouts = frame_of(
+            "stockouts", sku=["A", "B"], location="", flag=flags, flag_projected=by_paths, p_stockout_learned=learned
+        )
+        return Plan(frames={"stockouts": stockouts}, settings=Settings(), as_of=FIRST, freq="D")
+
+    base = of_flags(["critical", "ok"], ["watch", "ok"], [0.9, 0.0])
+    what_if = of_flags(["watch", "warning"], ["watch", "warning"], [np.nan, np.nan])
+    changes = compare_plans(base, what_if)
+    assert changes[["sku", "kind", "before", "after"]].to_numpy().tolist() == [["B", "new_risk", "ok", "warning"]]
+    # Two plans that both have them keep their flags.
+    later = of_flags(["warning", "ok"], ["watch", "ok"], [0.7, 0.0])
+    assert compare_plans(base, later)["kind"].tolist() == ["better_risk"]

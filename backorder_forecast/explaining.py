@@ -300,7 +300,9 @@ def _days(number: int) -> str:
 
 def _risk_words(what: str, risk: float, without: float, *, empty: bool) -> str:
     if empty:
-        return f"stock is zero now; {what}, the risk that demand goes unmet would fall from {risk:.0%} to {without:.0%}"
+        return (
+            f"nothing is free now; {what}, the risk that demand goes unmet would fall from {risk:.0%} to {without:.0%}"
+        )
     return f"{what}, the risk would fall from {risk:.0%} to {without:.0%}"
 
 
@@ -309,7 +311,7 @@ def _unclear(cause: str, risk: float, *, empty: bool) -> str:
         return "customers already wait for more than there is; see fill_dates for when they are served"
     if empty:
         return (
-            f"stock is zero now; demand before a new order arrives will go unmet with {risk:.0%} probability;"
+            f"nothing is free now; demand before a new order arrives will go unmet with {risk:.0%} probability;"
             " no single input explains it"
         )
     return f"risk {risk:.0%}; no single input explains it"

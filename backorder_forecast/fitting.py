@@ -36,7 +36,7 @@ from backorder_forecast.queues import purchase_weights, queue_needs
 from backorder_forecast.receipts import OpenLines, open_order_lines
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, protected_days
-from backorder_forecast.supply_events import supplier_closures
+from backorder_forecast.supply_events import supplier_closures, unmatched_notes
 
 if TYPE_CHECKING:
     from backorder_forecast.baselines import Forecaster
@@ -197,7 +197,9 @@ def fit_world(
     missing = _missing_notes(tables, facts, orders, lead, settings)
     effects = model.effects.notes if model.effects is not None else ()
     demand = _season_note(history.panel) if demand_model is None else _given_note(tables, demand_model)
-    notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects]
+    known_suppliers = {*placed["supplier"].astype("str"), *facts["supplier"].astype("str")}
+    astray = unmatched_notes(tables.events, facts, known_suppliers)
+    notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects, *astray]
     if bool(facts["stock_known"].any()):
         notes.append(learned.note)
     notes += [note for note in (calibration.note(settings.promise_level),) if note]

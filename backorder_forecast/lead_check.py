@@ -251,7 +251,7 @@ def _sample(tree: Tree, times: LineTimes) -> tuple[Tree, LineTimes]:
     keep = picked[rows]
     if keep.mean() > 2.0 / every or keep.mean() < 0.5 / every:
         # A few groups hold most lines: take days of order instead, spread over the whole history.
-        keep = times.ordered % every == 0
+        keep = np.unique(times.ordered, return_inverse=True)[1] % every == 0
     place = np.cumsum(keep) - 1
     mine = keep[times.receipt_line]
     few = replace(

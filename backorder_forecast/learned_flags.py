@@ -80,6 +80,9 @@ def learn_flags(tables: Tables, lead_days: Floats, settings: Settings, *, what_i
     if min(label.sum(), len(label) - label.sum()) < _LEAST_WINDOWS:
         return _off(len(lead_days), f"fewer than {_LEAST_WINDOWS} past lead times ended with, or without, a stockout")
     probability, words = _fitted(snapshots, picked, label, settings)
+    # What has come in since the snapshot is not in it.
+    arrived = tables.purchase_orders[tables.purchase_orders["received_date"] > snapshots.dates[-1]]
+    probability[np.isin(snapshots.items["sku"].astype("str"), arrived["sku"].astype("str").unique())] = np.nan
     share = label.mean()
     note = (
         f"flags average the projected and a learned chance of a stockout before an order arrives: learned from"

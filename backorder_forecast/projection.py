@@ -176,6 +176,8 @@ def stockout_frame(
     with np.errstate(divide="ignore", invalid="ignore"):
         lasts = ends + np.maximum(stock.last_level, 0.0) / items["mean_daily"].to_numpy(dtype=np.float64)[:, None]
     lasts = np.where((items["mean_daily"] > 0).to_numpy()[:, None], np.minimum(lasts, NEVER), NEVER)
+    # Stock that is not known misses nothing that could be told.
+    lasts = np.where(np.isnan(lasts), NEVER, lasts)
     slack = np.where(calm, np.where(lead_days > ends, lasts - lead_days, int(NEVER)), slack).astype(np.int64)
     order_by = _order_by_day(slack, items["review_days"].to_numpy(dtype=np.int64), settings.service_level)
     # Not needed on the simulated days: there is no last date to name, and an order is still in time.

@@ -55,7 +55,8 @@ PRIOR_EVENTS = 100.0
 """Receipt events that a parent is worth to its child, and the stated law to the law of all: a year of promises is few
 receipts, and the laws are right on average (chosen on made-up worlds other than the scored ones)."""
 SNAPSHOT_DAYS = 7
-"""Age up to which a stock snapshot speaks for an origin; without one a waiting line finds an empty shelf."""
+"""Days that an origin is moved back to lie on a day of a stock snapshot; stock of an earlier day has been sold since,
+so without a snapshot of its own day a waiting line finds an empty shelf."""
 BINS = 100
 _ROUNDS = 30
 COLUMNS = (
@@ -142,8 +143,9 @@ def replay_promises(
         `promise_origins` past days; 0 replays nothing. Fewer where lines are many.
     """
     cases = _cases(lines)
-    days = _origins(cases, orders, lead.as_of, settings)
-    if not days:
+    days = _on_snapshot_days(_origins(cases, orders, lead.as_of, settings), tables.inventory)
+    # Behind new demand lines have another law than the one drawn here.
+    if not days or settings.new_demand_overtakes:
         return no_record(len(facts))
     laws_at = _laws(orders, stated, lead, settings)
     shipped = lines.shipments.dropna(subset="date")
@@ -270,6 +272,17 @@ def _waiting(cases: pd.DataFrame, shipped: pd.DataFrame, origin: pd.Timestamp) -
     return rows[rows["quantity"] > 0].reset_index(drop=True)
 
 
+def _on_snapshot_days(days: list[pd.Timestamp], inventory: pd.DataFrame) -> list[pd.Timestamp]:
+    """The days moved back to the snapshot before them, where there is one not long before; in order, each once."""
+    counted = np.sort(inventory["date"].dt.normalize().unique()) if len(inventory) else np.array([], dtype="M8[ns]")
+    moved = set()
+    for day in days:
+        at = int(np.searchsorted(counted, day.to_datetime64(), side="right")) - 1
+        before = pd.Timestamp(counted[at]) if at >= 0 else day
+        moved.add(before if (day - before).days < SNAPSHOT_DAYS else day)
+    return sorted(moved)
+
+
 def _replayed(
     tables: Tables, orders: pd.DataFrame, waiting: pd.DataFrame, facts: pd.DataFrame, lead: LeadTimes,
     origin: pd.Timestamp, settings: Settings,
@@ -280,6 +293,9 @@ def _replayed(
     # What was ordered long before says nothing of that day; what was ordered later was not known.
     near = (orders["order_date"] <= origin) & (orders["order_date"] > origin - pd.Timedelta(days=2 * 365))
     still = orders["received_date"].isna() | (orders["received_date"] > origin - pd.Timedelta(days=100))
+    # All receipts of a line or none: those left out would be open again.
+    line = orders.groupby(["po_id", "sku", "location", "order_date"], dropna=False, observed=True).ngroup()
+    still = still.groupby(line).transform("any")
     known = known_at("purchase_orders", orders[(near & still).to_numpy()], origin, undated=False).frame
     mine = known[known["sku"].astype("str").isin(some["sku"].astype("str")).to_numpy()]
     coming = open_order_lines(mine, some, as_of=origin)
@@ -311,8 +327,8 @@ def _replayed(
 
 
 def _stock(inventory: pd.DataFrame, items: pd.DataFrame, origin: pd.Timestamp) -> Floats:
-    """Units that could ship at the end of a day, by the latest snapshot of the last days."""
-    recent = (inventory["date"] <= origin) & (inventory["date"] > origin - pd.Timedelta(days=SNAPSHOT_DAYS))
+    """Units that could ship at the end of a day, by the snapshot of that day."""
+    recent = inventory["date"].dt.normalize() == origin
     rows = inventory[recent.to_numpy()].sort_values("date", kind="stable")
     free = rows["counted"].fillna(rows["on_hand"]) - rows["reserved"].fillna(0.0) - rows["on_hold"].fillna(0.0)
     table = pd.DataFrame({"sku": rows["sku"].astype("str"), "location": rows["location"].astype("str"), "free": free})

@@ -302,7 +302,8 @@ def recommend_orders(
         yearly.append(demand.mean(axis=(1, 2)) * 365.0 * demand.shape[2] / clock.n_days)
         frames.append(frame)
         if limited:
-            curves.append(_curve(frame, bucket, need, settings))
+            most = _capped(frame["order_quantity"].to_numpy(dtype=np.float64), bucket)
+            curves.append(_curve(frame, most, bucket, need, settings))
     orders = pd.concat(frames, ignore_index=True)
     remarks = terms_remarks(known, np.concatenate(yearly), orders["order_quantity"].to_numpy(), settings)
     wanted = orders["order_quantity"].to_numpy(dtype=np.float64, copy=True)
@@ -311,7 +312,7 @@ def recommend_orders(
         candidates, saving = (np.concatenate(part) for part in zip(*curves, strict=True))
         for limit, use in ((budget, known["unit_cost"].to_numpy()), (capacity, np.ones(len(known)))):
             if limit is not None:
-                saving = np.where(candidates <= quantity[:, None], saving, -np.inf)
+                saving = np.where(candidates <= quantity[:, None] + 1e-9, saving, -np.inf)
                 quantity, _ = within_limit(candidates, saving, use, float(limit))
     orders["order_quantity"] = quantity
     orders["cost"] = quantity * known["unit_cost"].to_numpy(dtype=np.float64)
@@ -330,15 +331,16 @@ def _capped(quantity: Floats, items: pd.DataFrame) -> Floats:
     return np.where(np.isnan(daily), quantity, capped)
 
 
-def _curve(frame: pd.DataFrame, items: pd.DataFrame, need: OrderNeed, settings: Settings) -> tuple[Floats, Floats]:
-    """Smaller orders to choose from under a limit, and what each saves; without costs a margin is assumed."""
+def _curve(
+    frame: pd.DataFrame, quantity: Floats, items: pd.DataFrame, need: OrderNeed, settings: Settings
+) -> tuple[Floats, Floats]:
+    """Orders up to `quantity` to choose from under a limit, and what each saves; without costs a margin is assumed."""
     shortage, holding, _ = _costs(items, settings)
     cost = items["unit_cost"].to_numpy(dtype=np.float64)
     usual = settings.default_margin_share / (1.0 - min(settings.default_margin_share, 0.99))
     shortage = np.where(shortage > 0, shortage, np.where(cost > 0, cost * usual, 1.0))
     # A service target is a wish beyond costs: what an order saves is then counted without its holding.
     holding = np.where(frame["basis"] == "cost", holding, 0.0)
-    quantity = frame["order_quantity"].to_numpy(dtype=np.float64)
     moq, pack = _moq_and_pack(items)
     packs = np.arange(_CANDIDATES + 1) / _CANDIDATES * (quantity / pack)[:, None]
     candidates = np.floor(packs + 1e-9) * pack[:, None]

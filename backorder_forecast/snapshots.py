@@ -101,9 +101,13 @@ class Snapshots:
             rows = np.flatnonzero(self.lead_steps == steps)
             if steps >= n_dates:
                 continue
-            ahead = [slice(j, n_dates - steps + j) for j in range(1, steps + 1)]
-            happened = np.any([empty[rows, s] for s in ahead], axis=0)
-            known = np.all([counted[rows, s] for s in ahead], axis=0) | happened
+            happened = np.zeros((len(rows), n_dates - steps), dtype=bool)
+            known = np.ones_like(happened)
+            for j in range(1, steps + 1):
+                ahead = slice(j, n_dates - steps + j)
+                happened |= empty[rows, ahead]
+                known &= counted[rows, ahead]
+            known |= happened
             out[rows, : n_dates - steps] = np.where(known, happened.astype(np.float64), np.nan)
         out[~self.exposed] = np.nan
         return out

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from backorder_forecast.clock import NEVER
 from backorder_forecast.events import STOPS
 
-CLOSED = (*STOPS, "disruption", "strike", "fire", "flood", "outage", "accident")
+SUDDEN = r"disruption|\bstrikes?\b|\bfire\b|\bfloods?\b|outage|accident"
+"""Words in a kind that say that a supplier stands still and nobody knew before."""
+CLOSED = "|".join((*(rf"\b{word}" for word in STOPS), SUDDEN))
 """Words in a kind that say that a supplier stands still."""
-HELD = ("recall", "hold", "quarantine", "blocked")
+HELD = r"recall|\b(?:on[- ]?)?holds?\b|quarantine|\bblocked\b"
 """Words in a kind that say that stock must not be used."""
 RECEIPTS = ("receipt", "incoming", "deliver", "inbound")
 """Words in the kind of a hold that concern what still comes in."""
@@ -98,10 +100,10 @@ def supplier_closures(events: pd.DataFrame, as_of: pd.Timestamp) -> Closures:
         return Closures(pd.DataFrame({c: pd.Series(dtype="str" if c == "supplier" else "int64") for c in columns}))
     kind = _text(events, "kind").str.casefold()
     supplier = _text(events, "supplier")
-    mine = kind.str.contains("|".join(CLOSED)) & (supplier != "") & _no_effect(events)
+    mine = kind.str.contains(CLOSED) & (supplier != "") & _no_effect(events)
     rows = pd.DataFrame({"supplier": supplier, "first": _days(events["start"], as_of)})
     end = _days(events["end"], as_of)
-    sudden = kind.str.contains("|".join(w for w in CLOSED if w not in STOPS)).to_numpy()
+    sudden = kind.str.contains(SUDDEN).to_numpy()
     rows["known_end"] = (end != _NO_END) | ~sudden
     # How long what nobody foresaw will last is left to `disruptions.py`; so far it has lasted to `as_of`.
     rows["last"] = np.where(end != _NO_END, end, np.where(sudden, np.maximum(rows["first"], 0), rows["first"]))
@@ -144,6 +146,40 @@ class Holds:
         return np.maximum(days, wait[:, None]).astype(np.int32) if wait.any() else days
 
 
+def unmatched_notes(events: pd.DataFrame, items: pd.DataFrame, suppliers: set[str]) -> tuple[str, ...]:
+    """A sentence where a closure names a supplier, or a hold an item or category, that no table knows.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"kind": ["recall", "closure"], "start": pd.Timestamp("2024-07-01"), "sku": ["ZZ", None],
+    ...     "end": pd.NaT, "category": None, "supplier": [None, "Nobody"], "effect": np.nan})
+    >>> for note in unmatched_notes(rows, pd.DataFrame({"sku": ["A"]}), {"ACME"}):
+    ...     print(note)
+    closures of suppliers that no table names change nothing: Nobody
+    recalls and holds of items that no table names change nothing: ZZ
+    """
+    if events.empty:
+        return ()
+    kind, supplier = _text(events, "kind").str.casefold(), _text(events, "supplier")
+    plain = _no_effect(events)
+    closed = kind.str.contains(CLOSED) & (supplier != "") & plain & ~supplier.isin(suppliers)
+    notes = []
+    if closed.any():
+        names = ", ".join(sorted(set(supplier[closed])))
+        notes.append(f"closures of suppliers that no table names change nothing: {names}")
+    held = kind.str.contains(HELD) & plain
+    lost = np.zeros(len(events), dtype=bool)
+    for column in ("sku", "category"):
+        named = _text(events, column)
+        lost |= (held & (named != "") & ~named.isin(set(_text(items, column)))).to_numpy()
+    if lost.any():
+        what = _text(events, "sku").where(_text(events, "sku") != "", _text(events, "category"))
+        notes.append(
+            f"recalls and holds of items that no table names change nothing: {', '.join(sorted(set(what[lost])))}"
+        )
+    return tuple(notes)
+
+
 def item_holds(events: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -> Holds:
     """Recalls and quality holds that run at `as_of`; one that begins later is not foreseen.
 
@@ -169,7 +205,7 @@ def item_holds(events: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -
         kind = _text(events, "kind").str.casefold()
         first, end = _days(events["start"], as_of), _days(events["end"], as_of)
         runs = (first <= 0) & (end >= 0)
-        mine = kind.str.contains("|".join(HELD)).to_numpy() & runs & _no_effect(events).to_numpy()
+        mine = kind.str.contains(HELD).to_numpy() & runs & _no_effect(events).to_numpy()
         about = {c: _text(items, c).to_numpy() for c in ("sku", "category")}
         for row in np.flatnonzero(mine):
             named = {c: str(_text(events, c).iloc[row]) for c in ("sku", "category")}

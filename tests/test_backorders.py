@@ -341,14 +341,14 @@ def test_source_is_the_order_that_completes_the_line() -> None:
 
 
 def test_source_between_period_ends_is_the_latest_arrival_before() -> None:
-    counts = {"line_start": np.array([0, 1]), "order_start": np.array([0, 2])}
+    starts = (np.array([0, 1]), np.array([0, 2]))
     orders = pd.DataFrame({"po_id": ["1", "2"], "supplier": "X", "order_date": AS_OF})
     missing = pd.Series([pd.NaT], dtype="datetime64[s]")
     lines = queue_of([5]).assign(status="created", waited_days=1, promised_date=missing)
     weekly, after = int32([[14, 14]]), int32([[30, 14]])
     frame = fill_date_frame(
         lines, weekly, weekly, orders=orders, arrival_days=int32([[9, 20], [11, 30]]), next_order_days=after,
-        as_of=AS_OF, settings=Settings(), **counts,
+        as_of=AS_OF, settings=Settings(), line_start=starts[0], order_start=starts[1],
     )  # fmt: skip
     assert frame["source"].tolist() == ["PO 2 (X) 50%, next order 50%"]
 

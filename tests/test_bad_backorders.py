@@ -72,8 +72,6 @@ def test_a_line_of_an_unknown_item_is_set_aside_and_named() -> None:
     assert rules.loc[rules["examples"].str.contains("Z"), "rows_set_aside"].tolist() == [1]
 
 
-# The order-by date of unknown stock is not what is looked at here.
-@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
 def test_a_line_of_an_item_without_stock_record_and_orders_waits_for_the_next_order() -> None:
     plan = plan_of({**GOOD, "order_id": "x", "sku": "Z"}, sku=["A", "Z"], supplier=["S", "S"], price=[10.0, 5.0])
     line = plan.fill_dates.set_index("order_id").loc["x"]

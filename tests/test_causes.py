@@ -254,7 +254,7 @@ def test_shares_add_up_to_risk_less_baseline_and_both_are_what_the_projection_sa
     frame = explained(made)
 
     def receipts(days: NDArray[np.int64], quantity: Floats) -> Floats:
-        return quantity[:, None, None] * (np.arange(periods) == days[:, :, None])
+        return np.asarray(quantity[:, None, None] * (np.arange(periods) == days[:, :, None]))
 
     as_it_is = short_before(made.start, made.demand, receipts(made.arrivals[3], made.quantity), made.ends[0])
     supply = receipts(made.arrivals[0], made.quantity) + receipts(made.missing_arrival, made.missing_order)

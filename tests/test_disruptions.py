@@ -90,7 +90,7 @@ def test_an_order_is_no_evidence_on_itself() -> None:
     assert late.loc[late["po_id"] == rows["po_id"].iloc[-80], "probability"].max() < PRIOR
     # The only order that is open says nothing, however late.
     alone = orders(lines=1).dropna(subset=["received_date"]).iloc[:100]
-    open_one = alone.iloc[[-1]].assign(po_id="late", received_date=pd.NaT)
+    open_one = alone.iloc[[-1]].assign(po_id="late", received_date=pd.to_datetime([""]))
     found = evidence(pd.concat([alone, open_one], ignore_index=True)).lines
     assert found["po_id"].tolist() == ["late"]
     assert found["probability"].iloc[0] == pytest.approx(PRIOR)

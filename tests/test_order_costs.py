@@ -211,6 +211,11 @@ def test_an_items_own_daily_capacity_is_never_exceeded() -> None:
     assert orders["order_quantity"].tolist()[:2] == [6.0, 0.0], "seven days, full packs; below the minimum nothing"
     assert orders["order_quantity"][2] > 30
     assert orders["remark"].tolist() == ["less than wanted: capacity or budget"] * 2 + [""]
+    # A budget that leaves room for all of it changes nothing, also where the capacity is no round part of the need.
+    rich = recommend_orders(
+        poisson(3, 30.0), on_hand=no_stock(3), items=items.assign(unit_cost=1.0), budget=1e9, capacity=1e9
+    )
+    assert rich["order_quantity"].tolist() == orders["order_quantity"].tolist()
 
 
 # --- bad input

@@ -103,3 +103,14 @@ def test_a_hold_of_receipts_keeps_deliveries_until_its_end() -> None:
 def test_of_two_holds_the_later_end_counts() -> None:
     two = events(event("hold", -3, 5, sku="A"), event("recall", -3, 20, category="toys"))
     assert item_holds(two, ITEMS, AS_OF).release.tolist() == [21, 21, 0]
+
+
+def test_words_within_words_are_no_holds_and_no_closures() -> None:
+    items = pd.DataFrame({"sku": ["A"], "category": ["x"]})
+    start, end = pd.Timestamp("2024-07-01"), pd.Timestamp("2024-07-30")
+    for kind, held in (("household week", False), ("threshold sale", False), ("quality hold", True), ("on-hold", True)):
+        rows = pd.DataFrame({"kind": [kind], "start": start, "end": end, "sku": "A", "effect": np.nan})
+        assert item_holds(rows, items, pd.Timestamp("2024-07-10")).held.tolist() == [held], kind
+    for kind, closed in (("campfire fair", 0), ("fire", 1), ("strike", 1), ("summer closure", 1), ("nonstop sale", 0)):
+        rows = pd.DataFrame({"kind": [kind], "start": start, "end": end, "supplier": "ACME", "effect": np.nan})
+        assert len(supplier_closures(rows, pd.Timestamp("2024-07-10")).frame) == closed, kind

@@ -27,7 +27,7 @@ def sums(demand: Floats, window: int = 3, *, freq: str = "W-MON", exposure: Floa
     panel = panel_of(demand[None, :], None if exposure is None else exposure[None, :], freq=freq)
     first = np.array([int(np.argmax(demand > 0))])
     n = panel.n_periods
-    return theta_sums(panel, np.ones((1, n + window)), np.array([0]), first, [n], window)[0, 0]
+    return np.asarray(theta_sums(panel, np.ones((1, n + window)), np.array([0]), first, [n], window)[0, 0])
 
 
 def by_formula(rates: Floats, window: int) -> float:

@@ -126,7 +126,7 @@ class DemandModel:
         none = np.nan_to_num(self.zero_share) ** np.maximum((factors > 0).sum(axis=1), 1)
         return sum_quantiles(mean, variance, counted, none, np.asarray(levels, dtype=np.float64))
 
-    def paths(self, clock: Clock, *, n_paths: int, seed: int, bucket_size: int = 128) -> SamplePaths:
+    def paths(self, clock: Clock, *, n_paths: int, seed: int, bucket_size: int = 64) -> SamplePaths:
         """Sample paths of demand over the periods of a clock."""
         draw = self.drawer(clock, n_paths=n_paths, seed=seed)
         items = self.items[["sku", "location"]].astype("str")

@@ -123,7 +123,7 @@ class Settings:
     """Seed of all sample paths; same input and seed, same bytes."""
     n_paths: int = 500
     """Sample paths per item; the Monte-Carlo error of a probability is at most 0.5 / sqrt(n_paths)."""
-    bucket_size: int = 128
+    bucket_size: int = 64
     """Items simulated at once; bounds the memory, never changes a result."""
     workers: int = 0
     """Cores to use; 0 means all. Never changes a result."""

@@ -21,13 +21,12 @@ from backorder_forecast.global_features import past_features
 from backorder_forecast.global_model import MIN_HISTORY, learn, predict
 from backorder_forecast.level_laws import LevelLaw, no_demand_chance, sum_moments
 from backorder_forecast.nbses import LevelStates
-from backorder_forecast.panel import DemandPanel, shown_share
+from backorder_forecast.panel import LEAST_SHOWN, DemandPanel, shown_share
 from backorder_forecast.settings import Settings
 from backorder_forecast.smooth_items import choose_items, local_sums
 from backorder_forecast.theta import theta_sums
 from backorder_forecast.trials import (
     CLASSES,
-    LEAST_SHOWN,
     MIN_SUMS,
     NEW,
     Trial,

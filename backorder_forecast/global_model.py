@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from backorder_forecast.global_features import PastFeatures, features_at, shown_part
-from backorder_forecast.panel import shown_share
+from backorder_forecast.panel import LEAST_SHOWN, SHOWN_SOME, shown_share
 
 if TYPE_CHECKING:
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -32,10 +32,6 @@ Ints = NDArray[np.int64]
 
 MIN_HISTORY = {"D": 28, "W": 6, "M": 4}
 """Periods before the first origin that is learned from."""
-_LEAST_SHOWN = 0.8
-"""In-stock share of the windows that teach the trees."""
-SHOWN_SOME = 0.1
-"""In-stock share from which a window tells of the level of all."""
 _MOST = 1000.0
 _BINS = 64
 _TREES = {"max_iter": 120, "learning_rate": 0.06, "max_leaf_nodes": 6, "l2_regularization": 5.0, "max_bins": _BINS}
@@ -80,8 +76,7 @@ def _level(past: PastFeatures, window: int, origins: Ints, learned: Learned, max
     if (past.panel.exposure == 1.0).all():
         return 1.0
     item, column = _training_rows(past, window, origins, max_rows, least=SHOWN_SOME)
-    taught = _training_rows(past, window, origins, max_rows)[0]
-    if len(item) <= len(taught) and len(item) < max_rows:
+    if len(item) <= learned.n_rows < max_rows:
         return 1.0
     sold = due = 0.0
     for k in np.unique(column):
@@ -165,7 +160,7 @@ def _trees(loss: str, leaf: int) -> HistGradientBoostingRegressor:
 
 
 def _training_rows(
-    past: PastFeatures, window: int, origins: Ints, max_rows: int, *, least: float = _LEAST_SHOWN
+    past: PastFeatures, window: int, origins: Ints, max_rows: int, *, least: float = LEAST_SHOWN
 ) -> tuple[Ints, Ints]:
     """Items and columns of the rows learned from: begun and in stock for a part; a sample if there are many."""
     shown = _window_share(past.panel.exposure, past.origins[origins], window) >= least

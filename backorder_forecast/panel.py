@@ -144,6 +144,13 @@ def demand_panel(
     return replace(panel, demand=demand, exposure=exposure)
 
 
+LEAST_SHOWN = 0.8
+"""In-stock share of a window from which it is scored, and teaches the global model."""
+SHOWN_SOME = 0.1
+"""In-stock share of a window from which it tells of the level of a whole class: windows mostly in stock are those of
+low demand, and a level found on them alone would be too low."""
+
+
 def shown_share(exposure: NDArray[np.float64]) -> NDArray[np.float64]:
     """In-stock shares as numbers: `RAN_OUT_SHARE` where stock ran out at an unknown moment.
 

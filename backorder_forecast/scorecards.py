@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from backorder_forecast.order_lines import OrderLines
 
-COUNTS = ("n_lines", "n_received", "n_open", "n_cancelled", "n_late")
 RECENT_DAYS = 182
 BEFORE_DAYS = 365
 MIN_TREND_RECEIPTS = 3

@@ -26,7 +26,7 @@ from backorder_forecast.level_laws import (
     sum_moments,
 )
 from backorder_forecast.nbses import LevelStates, scan_levels
-from backorder_forecast.panel import DemandPanel, shown_share
+from backorder_forecast.panel import LEAST_SHOWN, SHOWN_SOME, DemandPanel, shown_share
 from backorder_forecast.settings import Settings
 from backorder_forecast.smoothing import demand_classes
 
@@ -37,11 +37,6 @@ Bools = NDArray[np.bool_]
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy", "no_demand", "new")
 """Classes of items that share a choice: the demand classes, and items with little history."""
 NEW = len(CLASSES) - 1
-LEAST_SHOWN = 0.8
-"""In-stock share of a window from which it is scored and learned from."""
-SHOWN_SOME = 0.1
-"""In-stock share of a window from which it tells of the level of a whole class: windows mostly in stock are those of
-low demand, and a level found on them alone would be too low."""
 WINDOW = {"D": 28, "W": 4, "M": 3}
 """Protection interval in periods where none is given, by the first letter of the clock."""
 LEVELS = np.array([0.5, 0.75, 0.9, 0.95])

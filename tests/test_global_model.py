@@ -17,10 +17,10 @@ from backorder_forecast.demand import fit_demand
 from backorder_forecast.global_features import PastFeatures, feature_names, past_features
 from backorder_forecast.global_model import MIN_HISTORY, Learned, learn, predict
 from backorder_forecast.level_laws import first_period
-from backorder_forecast.panel import RAN_OUT, DemandPanel
+from backorder_forecast.panel import LEAST_SHOWN, RAN_OUT, DemandPanel
 from backorder_forecast.scores import pinball
 from backorder_forecast.settings import Settings
-from backorder_forecast.trials import CLASSES, LEAST_SHOWN
+from backorder_forecast.trials import CLASSES
 
 Floats = NDArray[np.float64]
 WINDOW, LATEST = 4, 76

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from backorder_forecast.level_laws import sum_loss
-from backorder_forecast.panel import RAN_OUT, RAN_OUT_SHARE, DemandPanel
+from backorder_forecast.panel import LEAST_SHOWN, RAN_OUT, RAN_OUT_SHARE, DemandPanel
 from backorder_forecast.settings import Settings
 from backorder_forecast.trials import (
     CLASSES,
-    LEAST_SHOWN,
     LEVELS,
     MIN_SUMS,
     Trial,

@@ -29,40 +29,44 @@ def plan_of(*rows: dict[str, Any], **products: Any) -> bf.Plan:
     return bf.make_plan(bf.read_tables(frames, as_of=AS_OF), OPTIONS)
 
 
-# name: (rows beside the good one, lines that then wait, words of the rule that counts them)
-FLAWS: dict[str, tuple[list[dict[str, Any]], set[str], str]] = {
-    "zero quantity": ([{**GOOD, "order_id": "x", "quantity": 0.0}], {"good"}, "quantity"),
-    "negative quantity": ([{**GOOD, "order_id": "x", "quantity": -2.0}], {"good"}, "quantity"),
-    "filled before ordered": (
-        [{**GOOD, "order_id": "x", "quantity_filled": 1.0, "filled_date": "2024-06-01"}],
-        {"good", "x"}, "filled before ordered",
-    ),
+# name: (flawed columns, whether the line waits, words of the rule that counts it)
+FLAWS: dict[str, tuple[dict[str, Any], bool, str]] = {
+    "zero quantity": ({"quantity": 0.0}, False, "quantity"),
+    "negative quantity": ({"quantity": -2.0}, False, "quantity"),
+    "filled before ordered": ({"quantity_filled": 1.0, "filled_date": "2024-06-01"}, True, "filled before ordered"),
     "filled and cancelled": (
-        [{**GOOD, "order_id": "x", "quantity_filled": 3.0, "filled_date": "2024-06-25",
-          "cancelled_date": "2024-06-26"}],
-        {"good"}, "filled and cancelled",
+        {"quantity_filled": 3.0, "filled_date": "2024-06-25", "cancelled_date": "2024-06-26"}, False,
+        "filled and cancelled",
     ),
-    "the same line twice": ([dict(GOOD)], {"good"}, "twice"),
-    "promised in the past": (
-        [{**GOOD, "order_id": "x", "promised_date": "2024-06-25"}], {"good", "x"}, "promised date already passed",
-    ),
-    "prepaid more than the price": (
-        [{**GOOD, "order_id": "x", "unit_price": 10.0, "prepaid_amount": 50.0}],
-        {"good", "x"}, "prepaid above the price",
-    ),
-    "no order date": ([{**GOOD, "order_id": "x", "order_date": None}], {"good"}, "order_date"),
+    "the same line twice": ({}, True, "the same row twice"),
+    "promised in the past": ({"promised_date": "2024-06-25"}, True, "promised date already passed"),
+    "prepaid more than the price": ({"unit_price": 10.0, "prepaid_amount": 50.0}, True, "prepaid above the price"),
+    "no order date": ({"order_date": None}, False, "order_date"),
 }  # fmt: skip
+TWICE = [{**GOOD, "order_id": "the same line twice"}]
+
+
+def flawed(**products: Any) -> bf.Plan:
+    return plan_of(*({**GOOD, "order_id": name, **flaw} for name, (flaw, _, _) in FLAWS.items()), *TWICE, **products)
+
+
+@pytest.fixture(scope="module")
+def plan() -> bf.Plan:
+    return flawed()
 
 
 @pytest.mark.parametrize("name", FLAWS)
-def test_each_flaw_is_handled_and_counted(name: str) -> None:
-    rows, waiting, words = FLAWS[name]
-    plan = plan_of(*rows)
-    assert set(plan.fill_dates["order_id"]) == waiting
-    assert len(plan.fill_dates) == len(waiting)
+def test_each_flaw_is_handled_and_counted(plan: bf.Plan, name: str) -> None:
+    _, waits, words = FLAWS[name]
+    found = plan.fill_dates[plan.fill_dates["order_id"] == name]
+    assert len(found) == int(waits)
+    assert found["fill_date_0.9"].notna().all()
     quality = plan.data_quality[plan.data_quality["table"] == "backorders"]
-    assert quality["rule"].str.contains(words).any() or quality["effect"].str.contains(words).any(), quality
-    assert plan.fill_dates["fill_date_0.9"].notna().all()
+    told = quality["rule"].str.contains(words) | quality["effect"].str.contains(words)
+    assert told.any(), quality
+    assert "good" in set(plan.fill_dates["order_id"])
+    if name in ("zero quantity", "negative quantity", "no order date"):
+        assert quality.loc[told, "rows_set_aside"].sum() >= 1
 
 
 def test_a_line_of_an_unknown_item_is_set_aside_and_named() -> None:
@@ -87,10 +91,33 @@ def test_an_item_without_any_supply_is_said_and_counted() -> None:
     assert line[["fill_date_0.5", "promise_date"]].isna().all()
     assert line["p_unfilled"] == 1.0
     assert (plan.data_quality["rule"] == "no supply in sight").any()
+    # The customer and the shop are told too: a message that names no date, and a decision against taking more.
+    notice = plan.notices[plan.notices["order_id"] == "x"]
+    assert notice["kind"].tolist() == ["cannot_fill"]
+    assert "cannot name a date" in notice["text"].iloc[0]
+    decided = plan.wait_cutoffs.set_index("sku").loc["A"]
+    assert decided["decision"] == "do not backorder"
+    assert "no supply in sight" in decided["reason"]
 
 
-def test_more_prepaid_than_the_price_goes_back_and_the_cash_adds_up() -> None:
-    plan = plan_of({**GOOD, "order_id": "x", "unit_price": 10.0, "prepaid_amount": 50.0})
+def test_every_waiting_line_has_a_date_or_is_said_to_have_none(plan: bf.Plan) -> None:
+    for told in (plan, flawed(discontinued=[pd.Timestamp("2024-06-01")])):
+        dateless = told.fill_dates["promise_date"].isna()
+        named = told.fill_dates["order_id"].isin(told.notices.loc[told.notices["new_date"].isna(), "order_id"])
+        assert (named == dateless).all()
+        counted = told.data_quality[told.data_quality["rule"].isin(["no supply in sight", "no promise"])]
+        assert counted["rows_read"].sum() == dateless.sum()
+
+
+def test_a_promise_that_is_over_is_told_to_the_customer(plan: bf.Plan) -> None:
+    notice = plan.notices[plan.notices["order_id"] == "promised in the past"].iloc[0]
+    assert notice["kind"] == "consent_or_refund"
+    assert notice["old_date"] == pd.Timestamp("2024-06-25")
+    assert notice["deadline"] > AS_OF
+    assert plan.fill_dates.set_index("order_id").loc["promised in the past", "p_by_promised"] == 0.0
+
+
+def test_more_prepaid_than_the_price_goes_back_and_the_cash_adds_up(plan: bf.Plan) -> None:
     flow = plan.cash_flow[["deposits", "balances", "goods_shipped", "refunds", "refundable_liability"]]
     sums = flow.cumsum()
     left = sums["deposits"] + sums["balances"] - sums["goods_shipped"] - sums["refunds"]
@@ -98,9 +125,8 @@ def test_more_prepaid_than_the_price_goes_back_and_the_cash_adds_up() -> None:
     assert sums["refunds"].iloc[-1] >= 20.0
 
 
-def test_shuffled_rows_change_nothing() -> None:
-    rows = [row for flaws, _, _ in FLAWS.values() for row in flaws]
-    rows = [{**row, "order_id": f"x{k}"} for k, row in enumerate(rows)]
-    one, two = plan_of(*rows), plan_of(*rows[::-1])
-    pd.testing.assert_frame_equal(one.fill_dates, two.fill_dates)
-    pd.testing.assert_frame_equal(one.cash_flow, two.cash_flow)
+def test_shuffled_rows_change_nothing(plan: bf.Plan) -> None:
+    rows = [{**GOOD, "order_id": name, **flaw} for name, (flaw, _, _) in FLAWS.items()]
+    other = plan_of(*TWICE, *rows[::-1])
+    pd.testing.assert_frame_equal(plan.fill_dates, other.fill_dates)
+    pd.testing.assert_frame_equal(plan.cash_flow, other.cash_flow)

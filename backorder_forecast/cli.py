@@ -33,8 +33,9 @@ FINDINGS, UNUSABLE = 1, 2
 _EXCEL_ROWS = 100_000
 _SAMPLES = Path("data/samples")
 _BETTER = {
-    "pinball": "lower", "wape": "lower", "share_in_80_interval": "near the nominal", "brier": "lower",
-    "average_precision": "higher", "kept_share": "near the stated",
+    "pinball": "lower", "wape": "lower", "share_in_80_interval": "near the nominal", "zero_stock_brier": "lower",
+    "zero_stock_average_precision": "higher", "kept_share": "near the stated", "slack_days": "lower, if kept",
+    "re_promises_per_line": "lower",
 }  # fmt: skip
 _ALERT_COLUMNS = (
     "sku", "location", "flag", "p_stockout", "stockout_date_0.5", "expected_miss_cost", "order_by_date", "cause",

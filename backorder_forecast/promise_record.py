@@ -7,10 +7,11 @@ probability of that day because days are whole. A line not filled so far, or can
 the days it waited: it is censored, never dropped. Lines that one delivery fills share one weight, because they say the
 same thing once.
 
-If the laws were right the scores would be uniform. Their distribution G, of all lines and per supplier, each drawn
-towards its parent by `PRIOR_EVENTS` and that of all towards the uniform, says how often a stated probability was kept;
-dates are then read at the level that keeps what is stated (distributional conformal prediction: Chernozhukov, Wuthrich
-& Zhu 2021), and every stated probability p becomes G(p). Days count from the origin.
+If the laws were right the scores would be uniform. Their distribution G, of all lines, per supplier and, from
+`FEWEST_EVENTS` receipts on, per category of a supplier, each drawn towards its parent by `PRIOR_EVENTS` and that of all
+towards the uniform, says how often a stated probability was kept; dates are then read at the level that keeps what is
+stated (distributional conformal prediction: Chernozhukov, Wuthrich & Zhu 2021), and every stated probability p becomes
+G(p). Days count from the origin.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ from backorder_forecast.clock import NEVER
 from backorder_forecast.disruptions import draw_shocked_days, fit_shocks, shocked_lead_days
 from backorder_forecast.known import known_at
 from backorder_forecast.lead_cases import cases_of, line_times
-from backorder_forecast.lead_check import fit_choice
+from backorder_forecast.lead_check import check_lead_times, fit_choice
 from backorder_forecast.lead_tree import law_tree, stated_days
 from backorder_forecast.next_orders import next_orders
 from backorder_forecast.order_lines import known_day, order_lines
 from backorder_forecast.queues import queue_needs
 from backorder_forecast.receipts import draw_lead_days, open_order_lines
-from backorder_forecast.supply_events import supplier_closures
+from backorder_forecast.supply_events import item_holds, supplier_closures
 
 if TYPE_CHECKING:
     from backorder_forecast.leadtimes import LeadTimes
@@ -54,14 +55,16 @@ REPLAY_PATHS = 200
 PRIOR_EVENTS = 100.0
 """Receipt events that a parent is worth to its child, and the stated law to the law of all: a year of promises is few
 receipts, and the laws are right on average (chosen on made-up worlds other than the scored ones)."""
+FEWEST_EVENTS = 30
+"""Receipt events from which the categories of one supplier are told apart. Judgement."""
 SNAPSHOT_DAYS = 7
 """Days that an origin is moved back to lie on a day of a stock snapshot; stock of an earlier day has been sold since,
 so without a snapshot of its own day a waiting line finds an empty shelf."""
 BINS = 100
 _ROUNDS = 30
 COLUMNS = (
-    "origin", "order_id", "sku", "location", "supplier", "item", "days", "filled", "below", "reached", "event",
-    "weight",
+    "origin", "order_id", "sku", "location", "supplier", "category", "item", "days", "filled", "below", "reached",
+    "event", "weight",
 )  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -138,7 +141,8 @@ def replay_promises(
     facts
         One row per item: sku, location, supplier, category, review_days.
     lead
-        The laws; their form was chosen on all of the past, each origin's laws are fitted up to that origin.
+        The laws of today. Those of a past origin are fitted to what was known then, and how they are fitted is chosen
+        by what was known at the first of the origins.
     settings
         `promise_origins` past days; 0 replays nothing. Fewer where lines are many.
     """
@@ -147,7 +151,7 @@ def replay_promises(
     # Behind new demand lines have another law than the one drawn here.
     if not days or settings.new_demand_overtakes:
         return no_record(len(facts))
-    laws_at = _laws(orders, stated, lead, settings)
+    laws_at = _laws(orders, stated, lead, days[0], settings)
     shipped = lines.shipments.dropna(subset="date")
     parts = []
     for origin in days:
@@ -157,18 +161,18 @@ def replay_promises(
     record = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if len(record):
         record["weight"] = 1.0 / record.groupby("event")["event"].transform("size")
-    return calibrate(record, facts["supplier"]) if len(record) else no_record(len(facts))
+    return calibrate(record, facts["supplier"], facts["category"]) if len(record) else no_record(len(facts))
 
 
-def calibrate(record: pd.DataFrame, suppliers: pd.Series) -> Calibration:
-    """Distribution of the scores, of all lines and per supplier.
+def calibrate(record: pd.DataFrame, suppliers: pd.Series, categories: pd.Series | None = None) -> Calibration:
+    """Distribution of the scores, of all lines, per supplier, and per category of a supplier with enough receipts.
 
     Parameters
     ----------
     record
-        supplier, below, reached, filled, weight.
-    suppliers
-        Supplier of each item.
+        supplier, below, reached, filled, weight; category where `categories` are given.
+    suppliers, categories
+        Supplier and category of each item. An empty category is none.
 
     Examples
     --------
@@ -180,15 +184,23 @@ def calibrate(record: pd.DataFrame, suppliers: pd.Series) -> Calibration:
     [1.0]
     """
     uniform = np.full(BINS, 1.0 / BINS)
-    whole = _density(record, uniform)
-    names, rows = [], [whole]
+    rows = [_density(record, uniform)]
+    of_supplier = suppliers.astype("str").to_numpy(object)
+    of_category = np.full(len(suppliers), "", dtype=object)
+    if categories is not None:
+        of_category = categories.astype("str").fillna("").to_numpy(object)
+    row = np.zeros(len(suppliers), dtype=np.int64)
     for supplier, own in record.groupby("supplier", sort=True):
-        names.append(str(supplier))
-        rows.append(_density(own, whole))
-    row = pd.Index(names).get_indexer(pd.Index(suppliers.astype("str"))) + 1
+        mine = of_supplier == str(supplier)
+        row[mine], parent = len(rows), _density(own, rows[0])
+        rows.append(parent)
+        for category, part in own.groupby("category", sort=True) if categories is not None else ():
+            if str(category) and part["weight"].sum() >= FEWEST_EVENTS:
+                row[mine & (of_category == str(category))] = len(rows)
+                rows.append(_density(part, parent))
     curves = np.concatenate([np.zeros((len(rows), 1)), np.cumsum(rows, axis=1)], axis=1)
     curves /= curves[:, -1:]
-    return Calibration(curves, row.astype(np.int64), record)
+    return Calibration(curves, row, record)
 
 
 def _density(record: pd.DataFrame, prior: Floats) -> Floats:
@@ -245,15 +257,21 @@ def _origins(cases: pd.DataFrame, orders: pd.DataFrame, as_of: pd.Timestamp, set
     return [days[int(k)] for k in np.linspace(0, len(days) - 1, fewer)] if fewer else []
 
 
-def _laws(orders: pd.DataFrame, stated: pd.DataFrame, lead: LeadTimes, settings: Settings):  # type: ignore[no-untyped-def]
-    """Function origin -> the laws as they were fitted then, with the form chosen today."""
+def _laws(  # type: ignore[no-untyped-def]
+    orders: pd.DataFrame, stated: pd.DataFrame, lead: LeadTimes, first: pd.Timestamp, settings: Settings
+):
+    """Function origin -> the laws as they were fitted then, in the way that was best by the first of the origins."""
     found = order_lines(orders, as_of=lead.as_of)
     times = line_times(found, longest=settings.max_lead_time_days, calendars=lead.calendars)
     prior = stated_days(stated)
     median = float(prior["days"].median()) if len(prior) else float(settings.default_lead_time_days)
     used = np.bincount(cases_of(times, 1.0).line, minlength=times.n_lines) > 0
     tree = law_tree(found, used, prior)
-    choice = replace(lead.check.choice, from_promise=False)
+    early = order_lines(known_at("purchase_orders", orders, first, undated=False).frame, as_of=first)
+    by_then = line_times(early, longest=settings.max_lead_time_days, calendars=lead.calendars)
+    seen = np.bincount(cases_of(by_then, 1.0).line, minlength=by_then.n_lines) > 0
+    found_early = check_lead_times(law_tree(early, seen, prior), by_then, settings, median=median)
+    choice = replace(found_early.choice, from_promise=False)
 
     def at(origin: pd.Timestamp) -> LeadTimes:
         cdf, tail, _ = fit_choice(tree, times, choice, settings, median=median, origin=known_day(origin))
@@ -316,23 +334,37 @@ def _replayed(
     first, complete = queue_needs(queue, rule="fair_share" if settings.allocation == "fair_share" else "fifo")
     start = np.searchsorted(item, np.arange(n + 1)).astype(np.int64)
     supply = (arrivals, coming.frame["quantity"].to_numpy(np.float64), coming.item_start)
-    usable = _stock(tables.inventory, some, origin)
+    queued = np.bincount(item, waiting["quantity"].to_numpy(np.float64), n).astype(np.float64)
+    held = item_holds(events, some, origin).held
+    own = queued * float(settings.reserved_includes_backorders)
+    usable = _stock(tables.inventory, some, origin, own, held)
     days = np.maximum(fill_days(first, complete, start, usable, *supply, following)[1], 1)
     waited = (waiting["last"] - origin).dt.days.to_numpy(np.int64)
     filled = (waiting["outcome"] == "filled").to_numpy()
     return waiting[["order_id", "sku", "location", "item", "event"]].assign(
-        origin=origin, supplier=some["supplier"].astype("str").to_numpy()[item], days=waited, filled=filled,
+        origin=origin, days=waited, filled=filled,
+        **{c: some[c].astype("str").fillna("").to_numpy()[item] for c in ("supplier", "category")},
         below=(days < waited[:, None]).mean(axis=1), reached=(days <= waited[:, None]).mean(axis=1),
     )[[c for c in COLUMNS if c != "weight"]]  # fmt: skip
 
 
-def _stock(inventory: pd.DataFrame, items: pd.DataFrame, origin: pd.Timestamp) -> Floats:
-    """Units that could ship at the end of a day, by the snapshot of that day."""
-    recent = inventory["date"].dt.normalize() == origin
-    rows = inventory[recent.to_numpy()].sort_values("date", kind="stable")
-    free = rows["counted"].fillna(rows["on_hand"]) - rows["reserved"].fillna(0.0) - rows["on_hold"].fillna(0.0)
-    table = pd.DataFrame({"sku": rows["sku"].astype("str"), "location": rows["location"].astype("str"), "free": free})
-    last = table.groupby(["sku", "location"])["free"].last()
+def _stock(
+    inventory: pd.DataFrame, items: pd.DataFrame, origin: pd.Timestamp, queued: Floats, held: NDArray[np.bool_]
+) -> Floats:
+    """Units that could ship at the end of a day, by the snapshot of that day.
+
+    `queued` units of what is reserved are for waiting lines; where a hold ran (`held`) nothing could ship, unless the
+    snapshot says how much was on hold.
+    """
+    rows = inventory[(inventory["date"].dt.normalize() == origin).to_numpy()].sort_values("date", kind="stable")
+    if not len(rows):
+        return np.zeros(len(items))
+    table = pd.DataFrame({c: rows[c].astype("str") for c in ("sku", "location")})
+    table["on_hand"] = rows["counted"].fillna(rows["on_hand"])
+    for column in ("reserved", "on_hold"):
+        table[column] = rows[column].fillna(0.0)
     keys = pd.MultiIndex.from_arrays([items["sku"].astype("str"), items["location"].astype("str")])
-    found = last.reindex(keys).to_numpy(np.float64) if len(last) else np.zeros(len(items))
-    return np.maximum(np.nan_to_num(found), 0.0)
+    last = table.groupby(["sku", "location"]).last().reindex(keys).astype(np.float64).fillna(0.0)
+    on_hand, reserved, on_hold = (last[c].to_numpy(np.float64) for c in ("on_hand", "reserved", "on_hold"))
+    on_hold = np.where(held & (on_hold <= 0), on_hand, on_hold)
+    return np.asarray(np.maximum(on_hand - np.maximum(reserved - queued, 0.0) - on_hold, 0.0))

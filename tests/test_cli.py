@@ -336,3 +336,16 @@ def test_the_whole_way_as_a_command(tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     assert done.returncode == (1 if answer["findings"] else 0)
     assert len(Plan.from_folder(tmp_path / "out").stockouts) == sum(answer["flags"].values()) == 200
+
+
+def test_every_score_of_a_backtest_says_which_way_is_better() -> None:
+    import inspect
+    import re
+
+    import backorder_forecast.cli
+
+    assert bf.backtest
+    source = inspect.getsource(sys.modules["backorder_forecast.backtest"])
+    scores = set(re.findall(r'add\(origin, "\w+", "(\w+)"', source))
+    assert {"pinball", "zero_stock_brier", "kept_share", "slack_days"} <= scores
+    assert scores == set(backorder_forecast.cli._BETTER)

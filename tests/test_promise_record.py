@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -71,6 +73,18 @@ def test_few_deliveries_move_little() -> None:
     assert found.kept(np.array([1]), np.array([0.9])) == pytest.approx([whole], abs=1e-6)
 
 
+def test_categories_of_a_supplier_are_told_apart_where_there_are_enough_receipts() -> None:
+    fair = scores((np.arange(400) + 0.5) / 400).assign(category="x")
+    late, few = scores(np.full(200, 0.97)).assign(category="y"), scores(np.full(5, 0.97)).assign(category="z")
+    suppliers, categories = pd.Series(["A"] * 4 + ["B"]), pd.Series(["x", "y", "z", "", "y"])
+    found = calibrate(pd.concat([fair, late, few]), suppliers, categories)
+    kept = found.kept(np.arange(5), np.full(5, 0.9))
+    assert kept[1] < kept[3] - 0.1  # a category that comes late
+    assert kept[0] > kept[3]
+    assert kept[2] == kept[3]  # too few receipts: as the supplier's others
+    assert kept[4] > kept[1]  # another supplier's items of the same category know nothing of it
+
+
 SCORE = st.tuples(st.floats(0, 1), st.floats(0, 1), st.booleans())
 
 
@@ -108,7 +122,7 @@ def test_the_dates_of_a_frame_are_those_of_the_kept_levels() -> None:
     assert frame["p_unfilled"] == pytest.approx(1 - 0.81, abs=0.015)
 
 
-def fitted(tables: dict[str, pd.DataFrame], as_of: pd.Timestamp, **settings: int) -> Fitted:
+def fitted(tables: dict[str, pd.DataFrame], as_of: pd.Timestamp, **settings: Any) -> Fitted:
     laps: list[str] = []
     return fit_world(bf.read_tables(tables, as_of=as_of), OPTIONS.replace(**settings), lap=laps.append)
 
@@ -142,3 +156,37 @@ def test_replays_can_be_left_out_and_are_told_in_a_note() -> None:
     one, two = fitted(dict(world.tables), world.as_of), fitted(shuffled, world.as_of)
     assert any("own record" in note for note in one.notes)
     np.testing.assert_allclose(one.world.calibration.curves, two.world.calibration.curves, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("stock", "options", "event", "could_ship"),
+    [
+        ({}, {}, False, True),
+        ({"reserved": 15.0}, {}, False, False),
+        ({"reserved": 15.0}, {"reserved_includes_backorders": True}, False, True),
+        ({"reserved": 30.0}, {"reserved_includes_backorders": True}, False, False),
+        ({"on_hold": 15.0}, {}, False, False),
+        ({}, {}, True, False),
+    ],
+)
+def test_the_shelf_of_a_past_day_is_read_as_that_of_today(
+    stock: dict[str, float], options: dict[str, Any], event: bool, could_ship: bool
+) -> None:
+    # Five lines of 3 units wait on every day; 15 units on the shelf would have served them the next day.
+    days, placed = pd.date_range("2024-01-15", "2024-06-29"), pd.date_range("2023-07-03", AS_OF, freq="7D")
+    arrived = (placed + pd.Timedelta(days=30)).where(placed <= AS_OF - pd.Timedelta(days=30))
+    frames = {
+        "sales": pd.DataFrame({"sku": "A", "date": pd.date_range("2023-07-01", AS_OF), "quantity": 2.0}),
+        "inventory": pd.DataFrame({"sku": "A", "date": pd.date_range("2024-01-01", AS_OF), "on_hand": 15.0, **stock}),
+        "purchase_orders": pd.DataFrame({"supplier": "S", "sku": "A", "order_date": placed, "received_date": arrived,
+                                         "quantity_ordered": 21.0}),
+        "products": pd.DataFrame({"sku": ["A"], "supplier": "S"}),
+        "backorders": pd.DataFrame({"order_id": [f"o{k}" for k in range(len(days))], "sku": "A", "order_date": days,
+                                    "quantity": 3.0, "filled_date": days + pd.Timedelta(days=5)}),
+    }  # fmt: skip
+    if event:
+        hold = {"kind": "quality hold", "start": pd.Timestamp("2024-01-01"), "end": pd.NaT, "sku": "A"}
+        frames["events"] = pd.DataFrame([hold])
+    record = fitted(frames, AS_OF, **options).world.calibration.record
+    assert len(record)
+    assert (record.loc[record["days"] > 1, "below"] == 1.0).all() == could_ship

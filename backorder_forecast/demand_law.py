@@ -210,6 +210,7 @@ def _draw(keys, level, level_shape, shape, scale, zero, counted, factors, table,
             continue
         row, weight, spread = _table_row(shape[i], table.shape[0])
         level_row, level_weight, level_spread = _table_row(level_shape[i], table.shape[0])
+        mixing = table[row] * (1.0 - weight) + table[row + 1] * weight
         for p in range(n_paths):
             s0, s1 = streams.start(keys[i], p)
             path_level = m
@@ -227,7 +228,7 @@ def _draw(keys, level, level_shape, shape, scale, zero, counted, factors, table,
                     mean *= scale[i]
                 if spread:
                     bits, s0, s1 = streams.step(s0, s1)
-                    mean *= _mixed(table, row, weight, bits)
+                    mean *= mixing[np.int64(bits >> np.uint64(55))]
                 if counted[i]:
                     out[i, p, t], s0, s1 = streams.poisson(mean, s0, s1)
                 else:

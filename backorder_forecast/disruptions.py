@@ -177,8 +177,8 @@ def fit_shocks(
     evidence = stop_evidence(purchase_orders, lead, closures)
     frame = orders.frame
     keys = ["supplier", "po_id", "order_date", "sku", "location"]
-    told = evidence.lines.sort_values("probability", kind="stable").drop_duplicates(keys)
-    of_line = frame[keys].merge(told, on=keys, how="left")
+    lines = evidence.lines.sort_values("probability", kind="stable").drop_duplicates(keys)
+    of_line = frame[keys].merge(lines, on=keys, how="left")
     of_item = facts[["supplier"]].astype("str").merge(evidence.suppliers, on="supplier", how="left")
     ongoing = closures.frame[(closures.frame["first"] <= 0) & (closures.frame["last"] >= 0)]
     sudden = ongoing[~ongoing["known_end"].astype(bool)].set_index("supplier")["first"]
@@ -198,9 +198,11 @@ def fit_shocks(
     # A stop that `events` names is in the closed days already.
     still = np.where(of_line["supplier"].isin(sudden.index), 0.0, parts[0][1]).astype(np.int64)
     still = np.minimum(still, age - shut)
+    # Looked up once for all, since every bucket asks for its own.
+    told = replace(orders, frame=frame.assign(law=lead.law_rows(frame)))
     return Shocks(
         parts[0][0], parts[0][1], shut, still, parts[1][0], parts[1][1], _supplier_keys(frame["supplier"], seed),
-        _supplier_keys(facts["supplier"], seed), closures, _aged(orders, age - shut), _aged(orders, age - shut - still),
+        _supplier_keys(facts["supplier"], seed), closures, _aged(told, age - shut), _aged(told, age - shut - still),
         evidence,
     )  # fmt: skip
 

@@ -264,18 +264,27 @@ def _walk(start, demand, receipts, joins, n_periods, horizon):  # type: ignore[n
     start_left = np.zeros((n_items, n_paths))
     last_level = np.zeros((n_items, n_paths))
     for i in range(n_items):
+        last = n_periods[i]
+        still = not _anything(receipts[i], last)
         for p in range(n_paths):
+            wanted_by = demand[i, p, :last]
+            if still:
+                found = _walk_still(start[i], wanted_by, joins[i], horizon)
+                first_unmet[i, p], first_zero[i, p], used_up[i, p] = found[0], found[1], found[1]
+                short_units[i, p], start_left[i, p], last_level[i, p] = found[2], found[3], found[4]
+                continue
             level = start[i]
             unmet_at = NEVER
             zero_at = NEVER
             short = 0.0
             left = start[i]
-            for t in range(n_periods[i]):
+            used_at = NEVER
+            for t in range(last):
                 level += receipts[i, p, t]
-                wanted = demand[i, p, t]
+                wanted = wanted_by[t]
                 left -= wanted
-                if left <= 0.0 and used_up[i, p] == NEVER:
-                    used_up[i, p] = t
+                if left <= 0.0 and used_at == NEVER:
+                    used_at = np.int32(t)
                 missed = wanted - max(level, 0.0)
                 if missed > 0.0:
                     if unmet_at == NEVER:
@@ -290,6 +299,64 @@ def _walk(start, demand, receipts, joins, n_periods, horizon):  # type: ignore[n
             first_unmet[i, p] = unmet_at
             first_zero[i, p] = zero_at
             short_units[i, p] = short
+            used_up[i, p] = used_at
             start_left[i, p] = max(left, 0.0)
             last_level[i, p] = level
     return first_unmet, first_zero, short_units, used_up, start_left, last_level
+
+
+@nb.njit(cache=True, nogil=True)
+def _walk_still(start, demand, joins, horizon):  # type: ignore[no-untyped-def]
+    """One path without receipts: once the start is used up, all that is wanted is missed.
+
+    Returns (first period unmet, first at zero, units short, left of the start, last level).
+    """
+    n = len(demand)
+    left = before = start
+    at = 0
+    while at < n:
+        before = left
+        left -= demand[at]
+        if left <= 0.0:
+            break
+        at += 1
+    if at == n:
+        return NEVER, NEVER, 0.0, left, left
+    missed = demand[at] - max(before, 0.0)
+    unmet_at = at
+    if not missed > 0.0:
+        unmet_at = at + 1
+        while unmet_at < n and not demand[unmet_at] > 0.0:
+            unmet_at += 1
+    end = min(max(horizon, at + 1), n)
+    inside, beyond = _total(demand[at + 1 : end]), _total(demand[end:])
+    short = inside + (missed if at < horizon else 0.0)
+    level = before - (demand[at] - (1.0 - joins) * missed) - joins * (inside + beyond)
+    return np.int32(unmet_at) if unmet_at < n else NEVER, np.int32(at), short, 0.0, level
+
+
+@nb.njit(cache=True, nogil=True)
+def _anything(values, n_periods):  # type: ignore[no-untyped-def]
+    """Whether any path has something in the first periods."""
+    for p in range(values.shape[0]):
+        found = False
+        for t in range(n_periods):
+            found |= values[p, t] != 0.0
+        if found:
+            return True
+    return False
+
+
+@nb.njit(cache=True, nogil=True)
+def _total(values):  # type: ignore[no-untyped-def]
+    """Sum in four strands, which is four times as fast and in the same order everywhere."""
+    n = len(values) // 4 * 4
+    a = b = c = d = 0.0
+    for t in range(0, n, 4):
+        a += values[t]
+        b += values[t + 1]
+        c += values[t + 2]
+        d += values[t + 3]
+    for t in range(n, len(values)):
+        a += values[t]
+    return (a + b) + (c + d)

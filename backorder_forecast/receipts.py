@@ -123,8 +123,8 @@ def draw_arrival_days(
     Parameters
     ----------
     lines, lead
-        Open lines, and the laws; each line draws from P(L <= age + t | L > age), or from the lateness of its supplier
-        against the date that it names.
+        Open lines, and the laws (their rows in the column law, where that was looked up before); each line draws from
+        P(L <= age + t | L > age), or from the lateness of its supplier against the date that it names.
     keys
         Stream keys of all items for the purpose RECEIPTS, shape (n_items,).
     start, stop, n_paths
@@ -140,7 +140,7 @@ def draw_arrival_days(
     place = np.arange(first, last) - lines.item_start[item]
     line_keys = _line_keys(keys[item], place)
     ages = bucket["age_days"].to_numpy(dtype=np.int64)
-    laws = lead.law_rows(bucket)
+    laws = bucket["law"].to_numpy(dtype=np.int64) if "law" in bucket else lead.law_rows(bucket)
     placed = known_day(lead.as_of) - ages
     worked = lead.calendars.elapsed(bucket["supplier"], placed, placed + ages)
     days = _draw(lead.cdf, lead.tail, laws, worked, worked, line_keys, n_paths)

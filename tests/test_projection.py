@@ -97,17 +97,22 @@ def test_waiting_time_of_a_base_stock_policy_known_answer() -> None:
 
 
 @settings(max_examples=60)
-@given(demand=UNITS, receipts=UNITS, start=arrays(np.float64, 2, elements=st.integers(-5, 20).map(float)), unmet=MODES)
+@given(
+    demand=UNITS, receipts=UNITS, start=arrays(np.float64, 2, elements=st.integers(-5, 40).map(float)), unmet=MODES,
+    nothing_comes=st.booleans(),
+)  # fmt: skip
 def test_the_compiled_walk_is_the_clock_in_plain_words(
-    demand: Floats, receipts: Floats, start: Floats, unmet: str
+    demand: Floats, receipts: Floats, start: Floats, unmet: str, nothing_comes: bool
 ) -> None:
     share = floats([0.25, 0.75])
+    receipts = receipts * (not nothing_comes)
     horizon, periods = 5, np.array([8, 6])
     stock = project_stock(
         start, demand, receipts, unmet=unmet, wait_share=share, n_periods=periods, horizon_periods=horizon
     )
     for i, p in product(range(2), range(5)):
         level, unmet_at, zero_at, short = start[i], int(NEVER), int(NEVER), 0.0
+        left = start[i] - demand[i, p, : periods[i]].cumsum()
         for t in range(periods[i]):
             level += receipts[i, p, t]
             shelf = max(level, 0.0)
@@ -121,6 +126,9 @@ def test_the_compiled_walk_is_the_clock_in_plain_words(
                 zero_at = min(zero_at, t)
         assert (stock.first_unmet[i, p], stock.first_zero[i, p]) == (unmet_at, zero_at)
         assert stock.short_units[i, p] == pytest.approx(short)
+        assert stock.last_level[i, p] == pytest.approx(level)
+        assert stock.start_left[i, p] == max(left[-1], 0.0)
+        assert stock.used_up[i, p] == (int((left <= 0).argmax()) if (left <= 0).any() else NEVER)
 
 
 @given(demand=UNITS, receipts=UNITS, more=st.integers(0, 9), unmet=MODES)

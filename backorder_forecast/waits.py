@@ -15,7 +15,7 @@ import numpy as np
 from scipy.special import gammaincinv
 
 from backorder_forecast.errors import unknown_option
-from backorder_forecast.patience import Patience, held_days, stay_share
+from backorder_forecast.patience import FORM_ERROR, Patience, held_days, stay_share
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 DAILY_COST_BASES = ("while_held", "quoted_wait")
 KNOWN = 1e9
 """Gamma shape at which a hazard counts as known."""
-FORM_ERROR = 0.1
-"""Relative error of the hazard that no number of cancellations takes away: that of medians estimated from 200
-cancellations of made-up customers beyond what those cancellations explain (`benchmarks/backorders.py`)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +73,8 @@ class WaitTerms:
 class StayLaw:
     """S0 of each item: Lomax (shape, rate), or a curve of cumulative hazards times `power`; arrays (n_items,).
 
-    `curve` is the row of `hazards` (n_curves, n_days + 1) that holds, -1 for Lomax.
+    `curve` is the row of `hazards` (n_curves, n_days + 1) that holds, -1 for Lomax; `form_error` the relative error of
+    the hazard that the form of the law leaves.
     """
 
     shape: NDArray[np.float64]
@@ -84,12 +82,14 @@ class StayLaw:
     curve: NDArray[np.int64]
     power: NDArray[np.float64]
     hazards: NDArray[np.float64]
+    form_error: NDArray[np.float64]
 
     @classmethod
     def lomax(cls, shape: ArrayLike, rate: ArrayLike) -> StayLaw:
         """The posterior-predictive law of a hazard Gamma(shape, rate)."""
         a, b = np.broadcast_arrays(np.atleast_1d(np.asarray(shape, float)), np.atleast_1d(np.asarray(rate, float)))
-        return cls(a, b, np.full(len(a), -1, dtype=np.int64), np.ones(len(a)), np.zeros((0, 2)))
+        n = len(a)
+        return cls(a, b, np.full(n, -1, dtype=np.int64), np.ones(n), np.zeros((0, 2)), np.full(n, FORM_ERROR))
 
     @classmethod
     def exponential(cls, hazard: ArrayLike) -> StayLaw:
@@ -109,17 +109,17 @@ class StayLaw:
         """The fitted law of every item."""
         hazards = -np.log(np.maximum(patience.curves, 1e-300))
         shape, rate = (patience.frame[c].to_numpy(np.float64) for c in ("shape", "rate"))
-        return cls(shape, rate, patience.curve, patience.power, hazards)
+        return cls(shape, rate, patience.curve, patience.power, hazards, patience.form_error)
 
     def at_quantile(self, level: float) -> StayLaw:
         """The law if the hazard were known and at this quantile of its posterior.
 
-        The form of the law is a guess too, worth a relative error of `FORM_ERROR` however many cancellations were seen.
+        The form of the law is a guess too: `form_error` adds to the error of the pace.
         """
-        shape = np.where(self.shape < KNOWN, 1.0 / (1.0 / self.shape + FORM_ERROR**2), self.shape)
+        shape = np.where(self.shape < KNOWN, 1.0 / (1.0 / self.shape + self.form_error**2), self.shape)
         hazard = gammaincinv(shape, level) * self.shape / (shape * self.rate)
         power = self.power * hazard * self.rate / self.shape
-        return StayLaw(np.full(len(hazard), KNOWN), KNOWN / hazard, self.curve, power, self.hazards)
+        return replace(self, shape=np.full(len(hazard), KNOWN), rate=KNOWN / hazard, power=power)
 
     def times(self, factor: ArrayLike) -> StayLaw:
         """The law with the hazard multiplied, scalar or shape (n_items,)."""
@@ -128,7 +128,7 @@ class StayLaw:
 
     def rows(self, start: int, stop: int) -> StayLaw:
         """The law of items start to stop."""
-        own = {n: getattr(self, n)[start:stop] for n in ("shape", "rate", "curve", "power")}
+        own = {n: getattr(self, n)[start:stop] for n in ("shape", "rate", "curve", "power", "form_error")}
         return replace(self, **own)
 
 

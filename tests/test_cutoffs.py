@@ -16,10 +16,9 @@ from backorder_forecast.clock import NEVER
 from backorder_forecast.cutoffs import ACCEPT, ALTERNATIVE, CONFIRMED, REFUSE, Cutoffs, fit_cutoffs, wait_cutoff_frame
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.lines import BackorderLines, open_lines
-from backorder_forecast.patience import fit_patience
+from backorder_forecast.patience import UNKNOWN_FORM, fit_patience
 from backorder_forecast.settings import Settings
 from backorder_forecast.waits import (
-    FORM_ERROR,
     StayLaw,
     WaitTerms,
     expected_value,
@@ -114,7 +113,7 @@ def test_expected_value_is_the_mean_of_the_value() -> None:
 
 def test_a_curve_of_an_exponential_is_the_exponential() -> None:
     days = np.arange(366)
-    curve = StayLaw(np.ones(1), np.full(1, 30.0), np.zeros(1, np.int64), np.ones(1), days[None, :] / 30.0)
+    curve = StayLaw(np.ones(1), np.full(1, 30.0), np.zeros(1, np.int64), np.ones(1), days[None, :] / 30.0, np.zeros(1))
     exact = StayLaw.exponential(1 / 30)
     assert wait_cutoff(terms(), curve)[0] == pytest.approx(wait_cutoff(terms(), exact)[0], abs=1e-6)
     waits = np.array([[3, 500, 40]], dtype=np.int32)
@@ -272,8 +271,8 @@ def test_the_interval_rests_on_the_quantiles_of_the_hazard() -> None:
     cutoffs, _ = shop(options=wide)
     b, own = cutoffs.frame.iloc[1], cutoffs.terms.rows(1, 2)
     for column, level in (("wait_cutoff_days_low", 0.9), ("wait_cutoff_days_high", 0.1)):
-        # The cancellations seen, and a tenth for the form of the law.
-        shape = 1 / (1 / cutoffs.law.shape[1] + FORM_ERROR**2)
+        # The cancellations seen, and the form of the law, of which too few say nothing.
+        shape = 1 / (1 / cutoffs.law.shape[1] + UNKNOWN_FORM**2)
         hazard = gammaincinv(shape, level) * cutoffs.law.shape[1] / (shape * cutoffs.law.rate[1])
         assert b[column] == pytest.approx(wait_cutoff(own, StayLaw.exponential(hazard))[0])
     assert b["wait_cutoff_days_low"] < b["wait_cutoff_days"] < b["wait_cutoff_days_high"]

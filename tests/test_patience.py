@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
+from scipy.special import ndtri
 
 from backorder_forecast.patience import (
+    FORM_ERROR,
+    UNKNOWN_FORM,
     Patience,
     fit_patience,
     gamma_posterior,
@@ -19,7 +22,9 @@ from backorder_forecast.patience import (
     stay_share,
     stay_share_random_wait,
 )
+from backorder_forecast.patience_forms import form_average
 from backorder_forecast.settings import Settings
+from backorder_forecast.waits import StayLaw
 
 KNOWN: dict[str, Any] = json.loads((Path(__file__).parent / "known_answers" / "acceptable_wait.json").read_text())
 
@@ -132,9 +137,66 @@ def test_own_curve_from_thirty_cancellations_on() -> None:
     assert np.abs(curve - truth)[:50].max() < 0.06
     assert (np.diff(fit.curves, axis=1) <= 0).all()
     assert (fit.curves > 0).all()
+    assert (fit.form_error == FORM_ERROR).all()
+    # Where no pool has enough for a curve of its own, an average over laws leans to what the lines look like.
     few = fit_patience(closed(*rows), opened(), items(2), curve_n=1000)
-    assert (few.curve == -1).all()
-    assert few.curves.shape == (0, Settings().max_cutoff_days + 1)
+    assert few.curves.shape[1] == Settings().max_cutoff_days + 1
+    assert np.abs(few.curves[few.curve[0]] ** few.power[0] - truth)[:50].max() < 0.06
+    none = fit_patience(closed(*[r for r in rows if r[2] == "filled"]), opened(), items(2))
+    assert (none.curve == -1).all()
+    assert (none.form_error == UNKNOWN_FORM).all()
+
+
+LAWS = {
+    "weibull": lambda u: 30 * (-np.log(u)) ** (1 / 1.4),
+    "exponential": lambda u: -30 * np.log(u),
+    "log-logistic": lambda u: 30 * ((1 - u) / u) ** (1 / 2.2),
+    "lognormal": lambda u: 30 * np.exp(0.9 * ndtri(u)),
+}
+
+
+@pytest.mark.parametrize("law", LAWS)
+def test_intervals_from_few_cancellations_hold_whatever_the_form_of_the_law(law: str) -> None:
+    # Ten cancellations of an item of its own; lines are filled long before half would have left.
+    rng, inside, width = np.random.default_rng(8), [], []
+    draw = LAWS[law]
+    true = float(np.median(draw(rng.random(200_000))))
+    for _ in range(150):
+        patience, due = draw(rng.random(2000)), rng.exponential(0.7 * true, 2000)
+        last = int(np.flatnonzero(np.cumsum(patience < due) == 10)[0]) + 1
+        rows = [(0, float(np.floor(min(p, d) + 0.5)), "cancelled" if p < d else "filled")
+                for p, d in zip(patience[:last], due[:last], strict=True)]  # fmt: skip
+        stays = StayLaw.of(fit_patience(closed(*rows), opened(), items(1)))
+        low, high = (float(np.interp(np.log(2), x.hazards[x.curve[0]] * x.power[0], np.arange(x.hazards.shape[1])))
+                     for x in (stays.at_quantile(0.9), stays.at_quantile(0.1)))  # fmt: skip
+        inside.append(low <= true <= high)
+        width.append(high / low)
+    assert 0.7 <= np.mean(inside) <= 0.97
+    assert 1.5 < np.median(width) < 6
+
+
+def test_the_form_is_the_surer_the_more_of_the_law_was_seen() -> None:
+    rng = np.random.default_rng(2)
+    patience = rng.exponential(30, 200)
+    errors = [form_average(np.minimum(patience, end), patience <= end, [0])[1] for end in (3, 10, 30, 90)]
+    assert errors == sorted(errors, reverse=True)
+    few, many = (form_average(np.minimum(patience[:n], 20), patience[:n] <= 20, [0])[1] for n in (10, 200))
+    assert many < few
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.booleans()), min_size=1, max_size=40))
+def test_an_average_over_laws_is_a_law(rows: list[tuple[int, bool]]) -> None:
+    days, gone = [d for d, _ in rows], [g for _, g in rows]
+    gone[0] = True
+    share, error = form_average(days, gone, np.arange(400))
+    assert share[0] == pytest.approx(1.0, abs=1e-3)
+    assert (np.diff(share) <= 1e-12).all()
+    assert (share >= 0).all()
+    assert np.isfinite(error)
+    assert error >= 0
+    back, same = form_average(days[::-1], gone[::-1], np.arange(400))
+    np.testing.assert_array_equal(share, back)
+    assert error == same
 
 
 @pytest.mark.parametrize("law", ["exponential", "log-logistic"])

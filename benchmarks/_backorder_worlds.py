@@ -6,9 +6,6 @@ own laws. A line is filled on the day on which it would be complete had its cust
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -29,16 +26,6 @@ HORIZON = 250
 LONG_LEAD = 14.0
 MIN_LINES, MIN_RECEIPTS = 2000, 300
 """Lines and receipts (items of a world) from which a supplier law is scored on its own."""
-
-
-def score_worlds(kinds: Sequence[str], seeds: int, *, n_items: int, n_futures: int, workers: int) -> pd.DataFrame:
-    """One row per open line of all worlds: kind, seed, sku, law, inside, kept, stated, even, slack.
-
-    `even` is the share kept without business days and with ties drawn by lot.
-    """
-    jobs = [(kind, FIRST_SEED + seed, n_items, n_futures) for seed in range(seeds) for kind in kinds]
-    with ProcessPoolExecutor(max_workers=workers) as pool:
-        return pd.concat(list(pool.map(_score, jobs)), ignore_index=True)
 
 
 def figures_of(rows: pd.DataFrame) -> dict[str, float]:
@@ -73,8 +60,11 @@ def nobody(stage: str) -> None:
     """Nobody watches the stages of one fit."""
 
 
-def _score(job: tuple[str, int, int, int]) -> pd.DataFrame:
-    kind, seed, n_items, n_futures = job
+def score_world(kind: str, seed: int, *, n_items: int, n_futures: int) -> pd.DataFrame:
+    """One row per open line: kind, seed, sku, law, inside, kept, stated, even, slack.
+
+    `even` is the share kept without business days and with ties drawn by lot.
+    """
     world = make_world(kind, n_skus=n_items, seed=seed)
     lines, even = _said(bf.read_tables(dict(world.tables), as_of=world.as_of))
     known = world.truth.open_lines.reset_index(names="row")[["order_id", "sku", "row"]]

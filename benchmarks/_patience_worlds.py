@@ -6,8 +6,6 @@ order, or the rest of one under way, one half each, by the supplier's true law.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -19,55 +17,63 @@ from backorder_forecast.patience import fit_patience
 from backorder_forecast.synthetic import Truth, make_world
 from backorder_forecast.waits import StayLaw, WaitTerms
 from backorder_forecast.world_laws import draw_patience
-from benchmarks._backorder_worlds import FIRST_SEED, SETTINGS, nobody
+from benchmarks._backorder_worlds import SETTINGS, nobody
 
 Floats = NDArray[np.float64]
 INTERVAL = (0.1, 0.9)
 FIXED_DAYS = (30.0, 45.0, 60.0)
 N_LINES = 10_000
+CANCELLATIONS = (5, 20, 200)
 _LONGEST = 2000
 
 
-def patience(kinds: Sequence[str], seeds: int, *, items_per_world: int = 25) -> dict[str, float]:
-    """Error of the median patience from 200 cancellations, and coverage of its 80 % interval from 5, 20 and 200."""
-    errors: dict[str, list[float]] = {kind: [] for kind in kinds}
-    inside: dict[tuple[str, int], list[bool]] = {}
-    for kind in kinds:
-        for seed in range(seeds):
-            world = make_world(kind, n_skus=100, days=60, seed=FIRST_SEED + seed)
-            rng = np.random.default_rng(FIRST_SEED + seed)
-            for item in rng.choice(len(world.truth.items), items_per_world, replace=False):
-                true = _true_median(world.truth, int(item))
-                waits = _waits(world.truth, int(item), 40_000, rng)
-                for n in (5, 20, 200):
-                    closed = _cases(world.truth, int(item), waits, n, rng)
-                    said = _medians(closed, world.truth.items.iloc[[item]])
-                    inside.setdefault((kind, n), []).append(bool(said[1] <= true <= said[2]))
-                    if n == 200:
-                        errors[kind].append(abs(said[0] / true - 1.0))
-    figures = {"patience_median_error": float(np.mean(np.concatenate([errors[kind] for kind in kinds])))}
-    figures |= {f"{kind}_patience_median_error": float(np.mean(errors[kind])) for kind in kinds}
-    return figures | {f"{k}_patience_coverage_80_from_{n}": float(np.mean(hits)) for (k, n), hits in inside.items()}
+def score_patience(kind: str, seed: int, *, n_items: int = 25) -> list[dict[str, float]]:
+    """Per item of a world and number of cancellations: n, relative error of the median, whether its interval held."""
+    world = make_world(kind, n_skus=100, days=60, seed=seed)
+    rng = np.random.default_rng(seed)
+    records = []
+    for item in rng.choice(len(world.truth.items), n_items, replace=False):
+        true = _true_median(world.truth, int(item))
+        waits = _waits(world.truth, int(item), 40_000, rng)
+        for n in CANCELLATIONS:
+            closed = _cases(world.truth, int(item), waits, n, rng)
+            said = _medians(closed, world.truth.items.iloc[[item]])
+            inside = float(said[1] <= true <= said[2])
+            records.append({"n": n, "error": abs(said[0] / true - 1.0), "inside": inside})
+    return records
 
 
-def cutoffs(kinds: Sequence[str], seeds: int, *, n_items: int = 200) -> dict[str, float]:
-    """Profit of the plan's cutoff over that of the best one under the true law, and of fixed rules over the same."""
-    totals: dict[str, Floats] = {}
-    for kind in kinds:
-        for seed in range(seeds):
-            totals[kind] = totals.get(kind, 0.0) + _profits(kind, FIRST_SEED + seed, n_items)
-    names = ("own", "always", "never", *(f"{days:.0f}" for days in FIXED_DAYS))
-    figures: dict[str, float] = {}
-    for kind, total in [("", sum(totals.values())), *((f"{kind}_", total) for kind, total in totals.items())]:
-        shares = dict(zip(names, (np.asarray(total)[1:] / np.asarray(total)[0]).tolist(), strict=True))
-        figures[f"{kind}cutoff_profit_share"] = shares.pop("own")
-        figures[f"{kind}cutoff_profit_share_best_fixed"] = max(shares.values())
-        figures |= {f"{kind}cutoff_share_{name}": value for name, value in shares.items()}
+def patience_figures(rows: pd.DataFrame) -> dict[str, float]:
+    """Error of the median from the most cancellations, and coverage by kind and number of them.
+
+    `rows` has kind and the columns of `score_patience`.
+    """
+    most = rows[rows["n"] == max(CANCELLATIONS)]
+    figures = {"patience_median_error": float(most["error"].mean()), "patience_items": float(len(most))}
+    figures |= {f"{kind}_patience_median_error": float(part["error"].mean()) for kind, part in most.groupby("kind")}
+    for (kind, n), part in rows.groupby(["kind", "n"], sort=False):
+        figures[f"{kind}_patience_coverage_80_from_{n:.0f}"] = float(part["inside"].mean())
     return figures
 
 
-def _profits(kind: str, seed: int, n_items: int) -> Floats:
-    """Summed over the items: best cutoff, the plan's, always, never, fixed ones; money per item's `N_LINES`."""
+def cutoff_figures(totals: pd.DataFrame) -> dict[str, float]:
+    """Profit of the plan's cutoff over that of the best one under the true law, and of fixed rules over the same.
+
+    `totals` has kind and the columns of `score_cutoffs`, one row per world.
+    """
+    figures: dict[str, float] = {}
+    for kind, part in [("", totals), *((f"{kind}_", part) for kind, part in totals.groupby("kind"))]:
+        money = part.drop(columns="kind").sum()
+        shares = (money / money["best"]).drop("best")
+        figures[f"{kind}cutoff_profit_share"] = float(shares["own"])
+        figures[f"{kind}cutoff_profit_share_best_fixed"] = float(shares.drop("own").max())
+        figures |= {f"{kind}cutoff_share_{name}": float(value) for name, value in shares.drop("own").items()}
+    return figures
+
+
+def score_cutoffs(kind: str, seed: int, *, n_items: int = 200) -> dict[str, float]:
+    """Summed over the items of a world: best cutoff, own (the plan's), always, never, fixed ones; money of `N_LINES`
+    lines per item."""
     world = make_world(kind, n_skus=n_items, seed=seed)
     fitted = fit_world(bf.read_tables(dict(world.tables), as_of=world.as_of), SETTINGS, lap=nobody).world
     cutoff, terms = fitted.cutoffs.frame["wait_cutoff_days"].to_numpy(), fitted.cutoffs.terms
@@ -83,7 +89,8 @@ def _profits(kind: str, seed: int, n_items: int) -> Floats:
         best = float(grid[pays[-1]]) if len(pays) else -1.0
         rules = (best, float(cutoff[i]) if cutoff[i] > 0 else -1.0, np.inf, -1.0, *FIXED_DAYS)
         total += [np.where(waits <= rule, earned, refused).sum() for rule in rules]
-    return total
+    names = ("best", "own", "always", "never", *(f"{days:.0f}" for days in FIXED_DAYS))
+    return dict(zip(names, total.tolist(), strict=True))
 
 
 def _true_value(truth: Truth, item: int, terms: WaitTerms, days: Floats) -> Floats:

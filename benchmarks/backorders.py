@@ -1,6 +1,11 @@
 """Fill dates, promises, patience and cutoffs on worlds with known truth, and how long fill dates take.
 
-    python -m benchmarks.backorders [--seeds 32] [--items 300] [--futures 40] [--workers 2] [--json PATH]
+    python -m benchmarks.backorders [--seeds 0:32] [--items 300] [--futures 40] [--workers 2] [--parts FILE]
+        [--json PATH]
+
+`--seeds a:b` scores the worlds of the seeds a to b - 1. With `--parts` each world's result is appended to that file as
+it is done, worlds already in it are not made again, and the figures are of everything in it: runs can be stopped, taken
+up again, and shared by several processes. `code_versions` counts the states of the library they were made with.
 
 - `fill_coverage_80`: share of fill days inside the 10-90 % interval, open lines of matched and misspecified worlds in
   40 futures each (`_backorder_worlds.py`); also by kind of world.
@@ -16,15 +21,19 @@
 - `fill_seconds`: fill dates of 100 000 open lines of 10 000 items, 500 paths, 2 threads; arrivals are given.
 
 Worlds are made up and fixed in `synthetic.py`; the seeds scored here were not looked at while the methods were written.
-The default takes five to six minutes on 2 free cores; the bar of a law takes about 32 seeds.
+Patience and cutoffs take the seeds that 8 divides. A world takes about 5 seconds of one core.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,38 +42,101 @@ from backorder_forecast import Settings
 from backorder_forecast.backorders import fill_date_frame, fill_days
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.queues import queue_needs
-from benchmarks._backorder_worlds import figures_of, score_worlds
+from benchmarks._backorder_worlds import FIRST_SEED, figures_of, score_world
 from benchmarks._compare import print_table
-from benchmarks._patience_worlds import cutoffs, patience
+from benchmarks._parts import missing, read_parts, write_part
+from benchmarks._patience_worlds import cutoff_figures, patience_figures, score_cutoffs, score_patience
 
 KINDS = ("matched", "misspecified")
+PATIENCE_KINDS = (*KINDS, "thin")
+EVERY = 8
+"""Of so many seeds one is scored for patience and cutoffs."""
 
 
 def main() -> None:
     """Print the table, and write the figures where asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=32)
+    parser.add_argument("--seeds", type=_seeds, default=range(32), help="a:b, or b for 0:b")
     parser.add_argument("--items", type=int, default=300)
     parser.add_argument("--futures", type=int, default=40)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--parts", type=Path, help="file that keeps the result of each world")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    figures = measure(options.seeds, items=options.items, futures=options.futures, workers=options.workers)
-    print_table(f"{options.seeds} seeds, {options.items} items, {options.futures} futures each", figures)
+    figures = measure(
+        options.seeds, items=options.items, futures=options.futures, workers=options.workers, parts=options.parts
+    )
+    print_table(f"{options.items} items, {options.futures} futures each", figures)
     if options.json:
         options.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def measure(seeds: int, *, items: int, futures: int, workers: int) -> dict[str, float]:
-    """All figures, by flat names."""
-    figures: dict[str, float] = {}
-    start = time.perf_counter()
-    figures |= figures_of(score_worlds(KINDS, seeds, n_items=items, n_futures=futures, workers=workers))
-    figures["fill_part_seconds"] = time.perf_counter() - start
-    figures |= patience((*KINDS, "thin"), max(seeds // 8, 1))
-    figures |= cutoffs(KINDS, max(seeds // 8, 1))
-    figures["patience_part_seconds"] = time.perf_counter() - start - figures["fill_part_seconds"]
-    return figures | {"fill_seconds": fill_seconds()}
+def measure(seeds: range, *, items: int, futures: int, workers: int, parts: Path | None = None) -> dict[str, float]:
+    """All figures, by flat names, of the worlds of `seeds` and of those that the file `parts` holds already."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = parts or Path(folder) / "parts.jsonl"
+        start = time.perf_counter()
+        todo = missing(path, _wanted(seeds, items, futures))
+        if workers == 1:
+            for part in todo:
+                _work(part, path)
+        else:
+            with ProcessPoolExecutor(max_workers=workers) as pool:
+                list(pool.map(_work, todo, [path] * len(todo)))
+        took = time.perf_counter() - start
+        records = read_parts(path)
+    return merged(records, items=items, futures=futures) | {"worlds_seconds": took, "fill_seconds": fill_seconds()}
+
+
+def merged(records: dict[str, dict[str, Any]], *, items: int, futures: int) -> dict[str, float]:
+    """Figures of all results of worlds of that many items and futures, in the order of the seeds."""
+
+    def of(stage: str) -> list[tuple[str, Any]]:
+        keys = {part: part.split() for part in records}
+        mine = [part for part, key in keys.items() if key[0] == stage and key[3:] == _size(stage, items, futures)]
+        return [(keys[part][1], records[part]["values"]) for part in sorted(mine, key=lambda p: (int(keys[p][2]), p))]
+
+    figures: dict[str, float] = {"code_versions": float(len({record["code"] for record in records.values()}))}
+    if worlds := of("fill"):
+        figures["worlds"] = float(len(worlds))
+        figures |= figures_of(pd.concat([pd.DataFrame(values) for _, values in worlds], ignore_index=True))
+    if patience := of("patience"):
+        figures |= patience_figures(pd.concat([pd.DataFrame(rows).assign(kind=kind) for kind, rows in patience]))
+    if cutoffs := of("cutoffs"):
+        figures |= cutoff_figures(pd.DataFrame([{"kind": kind, **money} for kind, money in cutoffs]))
+    return figures
+
+
+def _seeds(text: str) -> range:
+    first, _, last = text.rpartition(":")
+    return range(int(first or 0), int(last))
+
+
+def _size(stage: str, items: int, futures: int) -> list[str]:
+    return [str(items), str(futures)] if stage == "fill" else []
+
+
+def _wanted(seeds: range, items: int, futures: int) -> Iterator[str]:
+    """Names of the results: stage, kind, seed, and of fill dates items and futures."""
+    for seed in seeds:
+        for stage, kinds in (("fill", KINDS), ("patience", PATIENCE_KINDS), ("cutoffs", KINDS)):
+            if stage == "fill" or seed % EVERY == 0:
+                yield from (" ".join([stage, kind, str(seed), *_size(stage, items, futures)]) for kind in kinds)
+
+
+def _work(part: str, path: Path) -> None:
+    stage, kind, number, *size = part.split()
+    seed = FIRST_SEED + int(number)
+    # Another process may have done it since.
+    if not missing(path, [part]):
+        return
+    values: Any
+    if stage == "fill":
+        rows = score_world(kind, seed, n_items=int(size[0]), n_futures=int(size[1]))
+        values = {column: rows[column].astype(object).where(rows[column].notna(), None).to_list() for column in rows}
+    else:
+        values = score_patience(kind, seed) if stage == "patience" else score_cutoffs(kind, seed)
+    write_part(path, part, values)
 
 
 def fill_seconds(n_items: int = 10_000, lines_per_item: int = 10, n_paths: int = 500, bucket: int = 128) -> float:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import ndtri
 
@@ -147,7 +149,7 @@ def test_own_curve_from_thirty_cancellations_on() -> None:
     assert (none.form_error == UNKNOWN_FORM).all()
 
 
-LAWS = {
+LAWS: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "weibull": lambda u: 30 * (-np.log(u)) ** (1 / 1.4),
     "exponential": lambda u: -30 * np.log(u),
     "log-logistic": lambda u: 30 * ((1 - u) / u) ** (1 / 2.2),

@@ -175,9 +175,11 @@ def _stockouts(stockouts: pd.DataFrame, causes: pd.DataFrame, about: pd.DataFram
 def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
     keys, settings = ["sku", "location"], fitted.world.settings
     risk = stockouts[[*keys, "order_by_date", "flag", "avoidable", "p_unmet_before_arrival", "on_order"]]
-    frame = reorders.merge(risk, on=keys).merge(fitted.world.facts[[*keys, "active"]], on=keys)
+    about = fitted.world.facts[[*keys, "active", "daily_capacity"]]
+    frame = reorders.merge(risk, on=keys).merge(about, on=keys)
     as_of, level = fitted.world.clock.as_of, settings.service_level
     none = frame["order_quantity"] <= 0
+    capped = frame["daily_capacity"].notna() & (frame["order_quantity"] < np.floor(frame["need_units"]))
     gap = none & (frame["flag"] != "ok") & (frame["p_unmet_before_arrival"] >= settings.watch_probability)
     late = ~frame["avoidable"]
     today = frame["order_by_date"] == as_of
@@ -185,6 +187,7 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
     frame["reason"] = np.select(
         [
             none & ~frame["active"].astype(bool),
+            capped,
             gap & (frame["on_order"] > 0),
             gap,
             none,
@@ -193,6 +196,8 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
         ],
         [
             "no longer sold: nothing more is ordered",
+            "all that its capacity makes until the next review (in full packs, from the minimum quantity on): less than"
+            " is needed",
             "an order placed now comes too late for the gap; what is on order covers afterwards",
             "an order placed now comes too late for the gap; nothing more is needed afterwards",
             "stock and open orders last until the next order arrives",
@@ -203,7 +208,7 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
     )
     frame["_order"] = frame["urgency"].map({"overdue": 0, "today": 1, "this review": 2, "none": 3})
     frame = frame.sort_values(["_order", "order_by_date", "sku", "location"], kind="stable", na_position="first")
-    return frame.drop(columns=["_order", "avoidable", "p_unmet_before_arrival", "on_order", "active"])
+    return frame.drop(columns=["_order", "avoidable", "p_unmet_before_arrival", "on_order", *about.columns[2:]])
 
 
 def _excess(fitted: Fitted) -> pd.DataFrame:

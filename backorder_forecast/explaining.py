@@ -32,6 +32,7 @@ from backorder_forecast.causes import (
 )
 from backorder_forecast.clock import NEVER, Clock
 from backorder_forecast.disruptions import draw_shocked_days, stopped_paths
+from backorder_forecast.production import not_before
 from backorder_forecast.receipts import draw_lead_days
 from backorder_forecast.reorders import arrival_periods, order_targets, row_quantiles
 
@@ -169,6 +170,10 @@ def _arrivals(
         still = stopped_paths(world.shocks, take + line_first, n_paths)
         shifted = np.where(still, now, world.shocks.closures.later(fresh, lines["supplier"])).astype(np.int32)
         fresh = np.where(still, calm, fresh).astype(np.int32)
+    # What a day can make is no order's lateness: it holds in every reference.
+    made = world.made[0][line_first + take]
+    if (made > 0).any():
+        now, calm, fresh, shifted = (not_before(base, made) for base in (now, calm, fresh, shifted))
     days: list[NDArray[np.int32]] = []
     version = np.zeros(VERSIONS, dtype=np.int64)
     known: dict[tuple[int, bool], int] = {}

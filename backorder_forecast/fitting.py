@@ -407,6 +407,12 @@ def _missing_notes(
         )
     elif "prepaid_amount" not in tables.given("backorders"):
         notes.append("backorders have no prepaid_amount: nothing counts as paid in advance, deposits and refunds are 0")
+    idle = facts.loc[(facts["daily_capacity"] == 0).to_numpy(), "sku"].astype("str")
+    if len(idle):
+        notes.append(
+            f"{len(idle)} items have a daily_capacity of 0, so nothing of them is made and no order arrives (leave it"
+            f" empty where there is no limit), such as {', '.join(idle.head(3))}"
+        )
     if not tables.has("products"):
         notes.append(
             "no product master: prices, costs, minimum quantities, packs and product types are unknown; the table"

@@ -41,8 +41,8 @@ from backorder_forecast.projection import join_share
 from backorder_forecast.settings import Settings
 
 __all__ = [
-    "OrderNeed", "arrival_periods", "excess_frame", "order_need", "order_targets", "recommend_orders", "reorder_frame",
-    "row_quantiles",
+    "OrderNeed", "arrival_periods", "capped_orders", "excess_frame", "order_need", "order_targets", "recommend_orders",
+    "reorder_frame", "row_quantiles",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -302,12 +302,12 @@ def recommend_orders(
         yearly.append(demand.mean(axis=(1, 2)) * 365.0 * demand.shape[2] / clock.n_days)
         frames.append(frame)
         if limited:
-            most = _capped(frame["order_quantity"].to_numpy(dtype=np.float64), bucket)
+            most = capped_orders(frame["order_quantity"].to_numpy(dtype=np.float64), bucket)
             curves.append(_curve(frame, most, bucket, need, settings))
     orders = pd.concat(frames, ignore_index=True)
     remarks = terms_remarks(known, np.concatenate(yearly), orders["order_quantity"].to_numpy(), settings)
     wanted = orders["order_quantity"].to_numpy(dtype=np.float64, copy=True)
-    quantity = _capped(wanted, known)
+    quantity = capped_orders(wanted, known)
     if limited:
         candidates, saving = (np.concatenate(part) for part in zip(*curves, strict=True))
         for limit, use in ((budget, known["unit_cost"].to_numpy()), (capacity, np.ones(len(known)))):
@@ -322,8 +322,11 @@ def recommend_orders(
     return orders
 
 
-def _capped(quantity: Floats, items: pd.DataFrame) -> Floats:
-    """Orders no larger than what is made or taken in until the next review; full packs, not below the minimum."""
+def capped_orders(quantity: Floats, items: pd.DataFrame) -> Floats:
+    """Orders no larger than what is made or taken in until the next review; full packs, not below the minimum.
+
+    `items` has the columns daily_capacity (NaN: no limit), review_days, moq, pack_size.
+    """
     daily = items["daily_capacity"].to_numpy(dtype=np.float64)
     moq, pack = _moq_and_pack(items)
     most = np.floor(daily * items["review_days"].to_numpy(dtype=np.float64) / pack + 1e-9) * pack

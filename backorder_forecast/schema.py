@@ -221,7 +221,7 @@ PRODUCTS = Table(
         _day("recalled_from", on_bad="value"),
         _day("recalled_to", on_bad="value"),
     ),
-    "prices, costs, packs, product types",
+    "prices, costs, packs, product types, what a day can make (daily_capacity), recalls",
     "prices, costs, packs and product types are unknown: money figures are empty, every item counts as standard",
     key=("sku", "location"),
 )

@@ -30,10 +30,11 @@ from backorder_forecast.next_orders import NextOrders
 from backorder_forecast.paths import SamplePaths, path_quantiles
 from backorder_forecast.patience import Patience
 from backorder_forecast.phantom import UNLIKELY
+from backorder_forecast.production import first_made_day, later_behind_demand, later_when_made, made_days, not_before
 from backorder_forecast.projection import NEVER, StockPaths, join_share, project_stock, stockout_frame
 from backorder_forecast.promise_record import Calibration
 from backorder_forecast.receipts import OpenLines, draw_lead_days, receipt_paths
-from backorder_forecast.reorders import arrival_periods, order_need, reorder_frame
+from backorder_forecast.reorders import arrival_periods, capped_orders, order_need, reorder_frame
 from backorder_forecast.settings import Settings
 
 FORECAST_LEVELS = (0.1, 0.5, 0.9)
@@ -121,6 +122,13 @@ class World:
         lines = slice(first, first + len(arrivals))
         fixed = self.fixed_days[lines, None]
         return np.where(fixed > 0, fixed, _later(arrivals, self.delays[0][lines], earliest)).astype(np.int32)
+
+    @cached_property
+    def made(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Day on which each open line is made, and on which the item's plant is free (`production.py`)."""
+        frame = self.orders.frame
+        columns = (frame[c].to_numpy() for c in ("item", "age_days", "quantity"))
+        return made_days(self.facts["daily_capacity"].to_numpy(dtype=np.float64), *columns)
 
     @cached_property
     def joins(self) -> NDArray[np.float64]:
@@ -229,7 +237,7 @@ def draw_bucket(world: World, start: int, stop: int, watch: _Stopwatch | None = 
     item = world.orders.frame["item"].to_numpy(dtype=np.int64)[lines] - start
     release = world.facts["release_day"].to_numpy(dtype=np.int64)[rows]
     waits = np.where(world.facts["receipts_held"].to_numpy(dtype=bool)[rows], release, 0)[item]
-    arrivals = np.maximum(arrivals, waits[:, None]).astype(np.int32)
+    arrivals = not_before(np.maximum(arrivals, waits[:, None]), world.made[0][lines])
     receipts = receipt_paths(arrivals, quantity, item, stop - start, world.clock.usable_periods(), longest)
     lost = _lost_units(world, start, stop)
     # What is on hold comes back when it is released; what is not there is missed from the first period on.
@@ -245,12 +253,10 @@ def draw_bucket(world: World, start: int, stop: int, watch: _Stopwatch | None = 
         _later(shocked_lead_days(world.shocks, days, suppliers, start, stop), delay) for days in (calm, following)
     )
     review = world.facts["review_days"].to_numpy(dtype=np.int64)[rows]
-    later = _later(following, review)
+    first = first_made_day(world.facts["daily_capacity"].to_numpy(dtype=np.float64)[rows], world.made[1][rows])
+    lead_days, later, calm = (not_before(d, first) for d in (lead_days, _later(following, review), _later(calm, delay)))
     watch.lap("receipt_paths")
-    return Draws(
-        demand, receipts, arrivals, quantity, pointers - pointers[0], lead_days, later, _later(calm, delay), lost,
-        n_periods,
-    )  # fmt: skip
+    return Draws(demand, receipts, arrivals, quantity, pointers - pointers[0], lead_days, later, calm, lost, n_periods)
 
 
 def _lost_units(world: World, start: int, stop: int) -> NDArray[np.float64]:
@@ -296,7 +302,9 @@ def _reorders(world: World, facts: pd.DataFrame, draws: Draws, start: int, stop:
         arrival_periods(np.minimum(draws.next_days, longest + review[:, None]), world.clock),
         joins=world.joins[start:stop], n_periods=draws.n_periods, later_demand=_later_demand(world, start, stop),
     )  # fmt: skip
-    return reorder_frame(facts, need, world.clock, draws.lead_days, world.settings)
+    frame = reorder_frame(facts, need, world.clock, draws.lead_days, world.settings)
+    frame["order_quantity"] = capped_orders(frame["order_quantity"].to_numpy(dtype=np.float64), facts)
+    return frame.assign(cost=frame["order_quantity"] * facts["unit_cost"].to_numpy(dtype=np.float64))
 
 
 def _later_demand(world: World, start: int, stop: int) -> NDArray[np.float64]:
@@ -338,14 +346,31 @@ def fill_paths(
     next_order = next_order_days(world, draws, start, stop)
     # Of unknown stock nothing can be promised; what is on order can.
     usable = np.nan_to_num(facts["usable"].to_numpy())
+    begin, capacity = _next_production(world, draws, start, stop)
     if world.settings.new_demand_overtakes:
         # Beyond an item's own periods nothing comes and nothing goes, however long others of its bucket are drawn.
         own = (np.arange(draws.demand.shape[2]) < draws.n_periods[:, None])[:, None, :]
         ahead = (draws.demand * own, draws.receipts * own, world.clock.end_days[: draws.demand.shape[2]])
         first, complete = fill_days_behind_demand(first_need, complete_need, line_start, usable, *ahead, next_order)
+        made = (line_start, usable, *ahead, next_order, begin, capacity, draws.n_periods)
+        first = later_behind_demand(first, first_need, *made)
+        complete = later_behind_demand(complete, complete_need, *made)
     else:
         first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
+        rest = (line_start, usable, *supply, next_order, begin, capacity)
+        first, complete = later_when_made(first, first_need, *rest), later_when_made(complete, complete_need, *rest)
     return first, complete, next_order
+
+
+def _next_production(
+    world: World, draws: Draws, start: int, stop: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Day from which the next order is made, shape (n_items, n_paths), and units a day, shape (n_items,)."""
+    capacity = world.facts["daily_capacity"].to_numpy(dtype=np.float64)[start:stop]
+    if np.isnan(capacity).all():
+        return np.zeros(draws.lead_days.shape), capacity
+    placed = world.next_orders.draw(start, stop, draws.lead_days.shape[1])
+    return np.maximum(placed, world.made[1][start:stop, None]).astype(np.float64), capacity
 
 
 def next_order_days(world: World, draws: Draws, start: int, stop: int) -> NDArray[np.int32]:
@@ -367,9 +392,10 @@ def _wait_cutoffs(
     usable = np.nan_to_num(facts["usable"].to_numpy())
     line_units = world.cutoffs.frame["line_units"].to_numpy()[start:stop]
     supply = (draws.arrival_days, draws.order_quantity, draws.order_start)
-    waits = new_line_days(
-        queue, line_units, np.minimum(usable, queue), *supply, next_order_days(world, draws, start, stop)
-    )
+    following, shelf = next_order_days(world, draws, start, stop), np.minimum(usable, queue)
+    waits = new_line_days(queue, line_units, shelf, *supply, following)
+    made = (np.arange(len(queue) + 1), shelf, *supply, following, *_next_production(world, draws, start, stop))
+    waits = later_when_made(waits, queue + line_units, *made)
     short = np.where(facts["stock_known"].to_numpy(dtype=bool), stock.short_units.mean(axis=1), np.nan)
     return wait_cutoff_frame(
         world.cutoffs, start, stop, waits, usable=usable, queue_quantity=queue,

@@ -3,8 +3,8 @@
 Net supply of an item is its usable stock now, its open purchase orders at their simulated arrival days, and without
 limit whatever arrives from the next order (not yet placed) onward. A line is filled on a path on the first day on
 which cumulative supply reaches its need (see `queues.py`). Orders may arrive in any order. Days count from
-`as_of`: day 0 is what can be filled from stock now, `NEVER` means not within the simulated lead times. Earlier lines
-are taken to stay: a cancellation can only move the others forward.
+`as_of`: day 0 is what can be filled from stock now, `NEVER` means not within the simulated lead times. Customers ahead
+may leave (`queue_walk.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pandas as pd
 from backorder_forecast.clock import NEVER
 from backorder_forecast.lines import QUALITY_COLUMNS
 from backorder_forecast.promises import promise_days, quantile_days
-from backorder_forecast.queues import TOLERANCE
+from backorder_forecast.queue_walk import covers, leaving_fill_days, sorted_supply
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,7 +30,6 @@ STOCK_NOW, NEXT_ORDER, NO_SUPPLY = "stock now", "next order", "no supply in sigh
 FILL_LEVELS = (0.1, 0.5, 0.8, 0.9, 0.95)
 
 
-@nb.njit(cache=True, nogil=True)
 def fill_days(
     first_need: NDArray[np.float64],
     complete_need: NDArray[np.float64],
@@ -40,6 +39,8 @@ def fill_days(
     order_quantity: NDArray[np.float64],
     order_start: NDArray[np.int64],
     next_order_days: NDArray[np.int32],
+    *,
+    leave_days: NDArray[np.int32] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Day on which each line gets its first and its last unit, on every path. Exact; waiting lines before new demand.
 
@@ -57,19 +58,44 @@ def fill_days(
         Units of those lines, shape (n_orders,), and their pointers, shape (n_items + 1,).
     next_order_days
         Day from which supply not yet ordered covers everything, shape (n_items, n_paths); NEVER if none will come.
+    leave_days
+        Last day on which each customer still takes the goods, shape (n_lines, n_paths); None: all stay. Only for the
+        needs of a queue (first come, priority), not of fair share.
 
     Returns
     -------
-    first_day, complete_day, int32 of shape (n_lines, n_paths).
+    first_day, complete_day, int32 of shape (n_lines, n_paths); of a line as if its own customer stayed.
 
     Examples
     --------
     >>> pointers, arrivals = np.array([0, 2]), np.array([[8], [3]], dtype=np.int32)
     >>> supply = (arrivals, np.array([3.0, 2.0]), pointers, np.array([[30]], dtype=np.int32))
-    >>> first, complete = fill_days(np.array([1.0, 5.0]), np.array([4.0, 7.0]), pointers, np.array([2.0]), *supply)
+    >>> queue = (np.array([1.0, 5.0]), np.array([4.0, 7.0]), pointers, np.array([2.0]))
+    >>> first, complete = fill_days(*queue, *supply)
     >>> first.ravel().tolist(), complete.ravel().tolist()
     ([0, 8], [3, 8])
+    >>> leave = np.array([[2], [99]], dtype=np.int32)    # the first customer leaves with 2 of 4 units
+    >>> first, complete = fill_days(*queue, *supply, leave_days=leave)
+    >>> first.ravel().tolist(), complete.ravel().tolist()
+    ([0, 3], [3, 8])
     """
+    queue = (first_need, complete_need, line_start, usable, arrival_days, order_quantity, order_start, next_order_days)
+    days: tuple[NDArray[np.int32], NDArray[np.int32]]
+    days = _staying_fill_days(*queue) if leave_days is None else leaving_fill_days(*queue, leave_days)
+    return days
+
+
+@nb.njit(cache=True, nogil=True)
+def _staying_fill_days(
+    first_need: NDArray[np.float64],
+    complete_need: NDArray[np.float64],
+    line_start: NDArray[np.int64],
+    usable: NDArray[np.float64],
+    arrival_days: NDArray[np.int32],
+    order_quantity: NDArray[np.float64],
+    order_start: NDArray[np.int64],
+    next_order_days: NDArray[np.int32],
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     n_lines, n_paths = len(first_need), next_order_days.shape[1]
     first_day = np.empty((n_lines, n_paths), np.int32)
     complete_day = np.empty((n_lines, n_paths), np.int32)
@@ -83,11 +109,12 @@ def fill_days(
         days = np.empty(n_orders, np.int32)
         total = np.empty(n_orders + 1, np.float64)
         for path in range(n_paths):
-            _sorted_supply(
+            sorted_supply(
                 arrival_days[base : base + n_orders, path], order_quantity[base : base + n_orders], days, total
             )
-            _reach(by_first, first_need, usable[i], days, total, next_order_days[i, path], first_day[:, path])
-            _reach(by_complete, complete_need, usable[i], days, total, next_order_days[i, path], complete_day[:, path])
+            latest = next_order_days[i, path]
+            _reach(by_first, first_need, usable[i], days, total, latest, first_day[:, path])
+            _reach(by_complete, complete_need, usable[i], days, total, latest, complete_day[:, path])
     return first_day, complete_day
 
 
@@ -129,9 +156,9 @@ def fill_days_behind_demand(
                     continue
                 best = net
                 for k in range(line_start[i], line_start[i + 1]):
-                    if first_day[k, path] == latest and _covers(best, first_need[k]):
+                    if first_day[k, path] == latest and covers(best, first_need[k]):
                         first_day[k, path] = day
-                    if complete_day[k, path] == latest and _covers(best, complete_need[k]):
+                    if complete_day[k, path] == latest and covers(best, complete_need[k]):
                         complete_day[k, path] = day
     return first_day, complete_day
 
@@ -147,13 +174,13 @@ def new_line_days(
 ) -> NDArray[np.int32]:
     """Days a new line of `quantity` units would wait behind the whole queue, shape (n_items, n_paths).
 
-    `queue_quantity` and `quantity` have shape (n_items,); the other arguments are those of `fill_days`.
+    `queue_quantity` and `quantity` have shape (n_items,); the other arguments are those of `fill_days`. Those ahead are
+    taken to stay.
     """
     need = queue_quantity + quantity
     pointers = np.arange(len(need) + 1)
     supply = (arrival_days, order_quantity, order_start, next_order_days)
-    complete: NDArray[np.int32] = fill_days(need, need, pointers, usable, *supply)[1]
-    return complete
+    return fill_days(need, need, pointers, usable, *supply)[1]
 
 
 def fill_date_frame(
@@ -258,30 +285,6 @@ def fill_quality(fill_dates: pd.DataFrame, settings: Settings) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(QUALITY_COLUMNS))
 
 
-@nb.njit(cache=True, nogil=True, inline="always")
-def _covers(supply: float, need: float) -> bool:
-    return supply >= need - TOLERANCE * max(1.0, abs(need))
-
-
-@nb.njit(cache=True, nogil=True)
-def _sorted_supply(
-    arrivals: NDArray[np.int32], quantity: NDArray[np.float64], days: NDArray[np.int32], total: NDArray[np.float64]
-) -> None:
-    """Arrival days in rising order and the running quantity before and after each; insertion sort, few orders."""
-    for k in range(len(arrivals)):
-        day, units = arrivals[k], quantity[k]
-        j = k
-        while j > 0 and days[j - 1] > day:
-            days[j] = days[j - 1]
-            total[j + 1] = total[j]
-            j -= 1
-        days[j] = day
-        total[j + 1] = units
-    total[0] = 0.0
-    for k in range(len(arrivals)):
-        total[k + 1] += total[k]
-
-
 @nb.njit(cache=True, nogil=True)
 def _reach(
     order: NDArray[np.int64],
@@ -295,9 +298,9 @@ def _reach(
     """Walk the needs in rising order along the supply; what is not reached before `latest` is filled then."""
     at = 0
     for k in order:
-        while not _covers(usable + total[at], need[k]) and at < len(days) and days[at] < latest:
+        while not covers(usable + total[at], need[k]) and at < len(days) and days[at] < latest:
             at += 1
-        if not _covers(usable + total[at], need[k]):
+        if not covers(usable + total[at], need[k]):
             out[k] = latest
         elif at == 0:
             out[k] = 0

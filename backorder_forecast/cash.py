@@ -88,6 +88,19 @@ def line_money(lines: pd.DataFrame, price: NDArray[np.float64]) -> pd.DataFrame:
     return pd.DataFrame({"held": held, "value": value, "balance": balance, "excess": excess, "paid_share": share})
 
 
+def payment_factor(paid_share: NDArray[np.float64], settings: Settings) -> NDArray[np.float64]:
+    """By what the cancellation hazard of a line is multiplied for what was paid in advance, elementwise.
+
+    Examples
+    --------
+    >>> from backorder_forecast.settings import Settings
+    >>> payment_factor(np.array([0.0, 0.3, 1.0]), Settings()).tolist()
+    [1.0, 0.7, 0.5]
+    """
+    factors = settings.payment_hazard
+    return np.select([paid_share >= 1.0, paid_share > 0.0], [factors["full"], factors["deposit"]], factors["none"])
+
+
 def line_cash_flow(
     lines: pd.DataFrame,
     complete_day: NDArray[np.int32],
@@ -112,9 +125,7 @@ def line_cash_flow(
     complete_day = np.maximum(complete_day, 1)
     money = line_money(lines, price)
     item = lines["item"].to_numpy(np.int64)
-    factors = settings.payment_hazard
-    paid = money["paid_share"].to_numpy()
-    slower = np.select([paid >= 1.0, paid > 0.0], [factors["full"], factors["deposit"]], factors["none"])
+    slower = payment_factor(money["paid_share"].to_numpy(np.float64), settings)
     age = lines["waited_days"].to_numpy(np.float64)
     amounts = np.rint(money[["value", "balance", "excess", "held"]].to_numpy() * MICRO)
     flows = _flows(complete_day, amounts, shape[item], rate[item] / slower, age, settings.horizon_days)

@@ -33,9 +33,11 @@ from backorder_forecast.lead_check import check_lead_times, fit_choice
 from backorder_forecast.lead_tree import law_tree, stated_days
 from backorder_forecast.next_orders import next_orders
 from backorder_forecast.order_lines import known_day, order_lines
+from backorder_forecast.patience import fit_patience
 from backorder_forecast.queues import queue_needs
 from backorder_forecast.receipts import draw_lead_days, open_order_lines
 from backorder_forecast.supply_events import item_holds, supplier_closures
+from backorder_forecast.waits import StayLaw, draw_leave_days
 
 if TYPE_CHECKING:
     from backorder_forecast.leadtimes import LeadTimes
@@ -157,7 +159,8 @@ def replay_promises(
     for origin in days:
         waiting = _waiting(cases, shipped, origin)
         if len(waiting):
-            parts.append(_replayed(tables, orders, waiting, facts, laws_at(origin), origin, settings))
+            stays = _patience_at(cases, waiting, facts, origin, settings)
+            parts.append(_replayed(tables, orders, waiting, facts, laws_at(origin), stays, origin, settings))
     record = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     if len(record):
         record["weight"] = 1.0 / record.groupby("event")["event"].transform("size")
@@ -290,6 +293,19 @@ def _waiting(cases: pd.DataFrame, shipped: pd.DataFrame, origin: pd.Timestamp) -
     return rows[rows["quantity"] > 0].reset_index(drop=True)
 
 
+def _patience_at(
+    cases: pd.DataFrame, waiting: pd.DataFrame, facts: pd.DataFrame, origin: pd.Timestamp, settings: Settings
+) -> StayLaw | None:
+    """Patience of those who wait, as the lines closed by then tell it; None where all are taken to stay."""
+    if not settings.customers_leave or settings.allocation == "fair_share":
+        return None
+    closed = cases[((cases["outcome"] != "") & (cases["last"] <= origin)).to_numpy()]
+    closed = closed.assign(days=(closed["last"] - closed["order_date"]).dt.days)[["item", "days", "outcome"]]
+    opened = waiting[["item"]].assign(waited_days=(origin - waiting["order_date"]).dt.days)
+    law = StayLaw.of(fit_patience(closed, opened, facts, settings=settings))
+    return law.of_items(waiting["item"].to_numpy(np.int64))
+
+
 def _on_snapshot_days(days: list[pd.Timestamp], inventory: pd.DataFrame) -> list[pd.Timestamp]:
     """The days moved back to the snapshot before them, where there is one not long before; in order, each once."""
     counted = np.sort(inventory["date"].dt.normalize().unique()) if len(inventory) else np.array([], dtype="M8[ns]")
@@ -303,7 +319,7 @@ def _on_snapshot_days(days: list[pd.Timestamp], inventory: pd.DataFrame) -> list
 
 def _replayed(
     tables: Tables, orders: pd.DataFrame, waiting: pd.DataFrame, facts: pd.DataFrame, lead: LeadTimes,
-    origin: pd.Timestamp, settings: Settings,
+    stays: StayLaw | None, origin: pd.Timestamp, settings: Settings,
 ) -> pd.DataFrame:  # fmt: skip
     """Score of each line that waited at `origin`."""
     codes, item = np.unique(waiting["item"].to_numpy(np.int64), return_inverse=True)
@@ -319,9 +335,9 @@ def _replayed(
     coming = open_order_lines(mine, some, as_of=origin)
     events = known_at("events", tables.events, origin, undated=False).frame
     shocks = fit_shocks(known, coming, lead, some, supplier_closures(events, origin), settings.seed)
-    receipts, new = (
+    receipts, new, patience = (
         streams.item_keys(some["sku"], some["location"], settings.seed, purpose)
-        for purpose in (streams.RECEIPTS, streams.NEW_ORDER)
+        for purpose in (streams.RECEIPTS, streams.NEW_ORDER, streams.PATIENCE)
     )
     arrivals = draw_shocked_days(shocks, lead, receipts, 0, n, REPLAY_PATHS)
     placed = next_orders(orders, some, as_of=origin, seed=settings.seed).draw(0, n, REPLAY_PATHS)
@@ -338,7 +354,12 @@ def _replayed(
     held = item_holds(events, some, origin).held
     own = queued * float(settings.reserved_includes_backorders)
     usable = _stock(tables.inventory, some, origin, own, held)
-    days = np.maximum(fill_days(first, complete, start, usable, *supply, following)[1], 1)
+    leave = None
+    if stays is not None:
+        so_far = (origin - waiting["order_date"]).dt.days.to_numpy(np.float64)
+        leave = draw_leave_days(stays, item, so_far, patience, n_paths=REPLAY_PATHS)
+    filled_on = fill_days(first, complete, start, usable, *supply, following, leave_days=leave)[1]
+    days = np.maximum(filled_on, 1)
     waited = (waiting["last"] - origin).dt.days.to_numpy(np.int64)
     filled = (waiting["outcome"] == "filled").to_numpy()
     return waiting[["order_id", "sku", "location", "item", "event"]].assign(

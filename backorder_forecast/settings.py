@@ -212,6 +212,9 @@ class Settings:
     takes the simulated probabilities as they are."""
     new_demand_overtakes: bool = False
     """Whether demand after `as_of` is served before waiting lines; moves their fill dates, stockouts still count them."""
+    customers_leave: bool = True
+    """Whether those ahead in the queue may cancel before they are served, by their patience; else all stay. With fair
+    shares, and where new demand overtakes, all stay."""
     renotify_days: float = 3.0
     """Smallest move of a promise that is worth a message, days."""
     renotify_share: float = 0.1

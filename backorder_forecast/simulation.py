@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from backorder_forecast import streams
 from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_behind_demand, new_line_days
-from backorder_forecast.cash import CashFlow, line_cash_flow
+from backorder_forecast.cash import CashFlow, line_cash_flow, line_money, payment_factor
 from backorder_forecast.clock import Clock
 from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
 from backorder_forecast.demand import DemandDraw, DemandModel
@@ -36,6 +36,7 @@ from backorder_forecast.promise_record import Calibration
 from backorder_forecast.receipts import OpenLines, draw_lead_days, receipt_paths
 from backorder_forecast.reorders import arrival_periods, capped_orders, order_need, reorder_frame
 from backorder_forecast.settings import Settings
+from backorder_forecast.waits import draw_leave_days
 
 FORECAST_LEVELS = (0.1, 0.5, 0.9)
 _BUCKET_BYTES = 64 * 2**20
@@ -114,7 +115,9 @@ class World:
     def keys(self) -> dict[int, NDArray[np.uint64]]:
         """Stream keys of the items by purpose."""
         sku, location = self.facts["sku"], self.facts["location"]
-        purposes = (streams.RECEIPTS, streams.NEW_ORDER, streams.NEXT_ORDER, streams.CAUSES, streams.RECORD)
+        purposes = (
+            streams.RECEIPTS, streams.NEW_ORDER, streams.NEXT_ORDER, streams.CAUSES, streams.RECORD, streams.PATIENCE,
+        )  # fmt: skip
         return {p: streams.item_keys(sku, location, self.settings.seed, p) for p in purposes}
 
     def delayed(self, arrivals: NDArray[np.int32], first: int, *, earliest: int = 1) -> NDArray[np.int32]:
@@ -356,7 +359,10 @@ def fill_paths(
         first = later_behind_demand(first, first_need, *made)
         complete = later_behind_demand(complete, complete_need, *made)
     else:
-        first, complete = fill_days(first_need, complete_need, line_start, usable, *supply, next_order)
+        leave = _leave_days(world, lines)
+        first, complete = fill_days(
+            first_need, complete_need, line_start, usable, *supply, next_order, leave_days=leave
+        )
         rest = (line_start, usable, *supply, next_order, begin, capacity)
         first, complete = later_when_made(first, first_need, *rest), later_when_made(complete, complete_need, *rest)
     return first, complete, next_order
@@ -371,6 +377,17 @@ def _next_production(
         return np.zeros(draws.lead_days.shape), capacity
     placed = world.next_orders.draw(start, stop, draws.lead_days.shape[1])
     return np.maximum(placed, world.made[1][start:stop, None]).astype(np.float64), capacity
+
+
+def _leave_days(world: World, lines: pd.DataFrame) -> NDArray[np.int32] | None:
+    """Day on which each waiting customer leaves; None where all stay."""
+    if not world.settings.customers_leave or world.settings.allocation == "fair_share":
+        return None
+    item = lines["item"].to_numpy(np.int64)
+    paid = line_money(lines, world.facts["price"].to_numpy())["paid_share"].to_numpy(np.float64)
+    law = world.cutoffs.law.of_items(item).times(payment_factor(paid, world.settings))
+    waited = lines["waited_days"].to_numpy(np.float64)
+    return draw_leave_days(law, item, waited, world.keys[streams.PATIENCE], n_paths=world.settings.n_paths)
 
 
 def next_order_days(world: World, draws: Draws, start: int, stop: int) -> NDArray[np.int32]:

@@ -14,6 +14,8 @@ import numba as nb
 import numpy as np
 from scipy.special import gammaincinv
 
+from backorder_forecast import streams
+from backorder_forecast.clock import NEVER
 from backorder_forecast.errors import unknown_option
 from backorder_forecast.patience import FORM_ERROR, Patience, held_days, stay_share
 
@@ -128,7 +130,11 @@ class StayLaw:
 
     def rows(self, start: int, stop: int) -> StayLaw:
         """The law of items start to stop."""
-        own = {n: getattr(self, n)[start:stop] for n in ("shape", "rate", "curve", "power", "form_error")}
+        return self.of_items(np.arange(start, stop))
+
+    def of_items(self, rows: NDArray[np.int64]) -> StayLaw:
+        """The law of the items with these row numbers, in their order."""
+        own = {n: getattr(self, n)[rows] for n in ("shape", "rate", "curve", "power", "form_error")}
         return replace(self, **own)
 
 
@@ -216,6 +222,79 @@ def expected_value(
         cap_days,
     )
     return values
+
+
+def draw_leave_days(
+    law: StayLaw, item: NDArray[np.int64], waited_days: NDArray[np.float64], keys: NDArray[np.uint64], *, n_paths: int
+) -> NDArray[np.int32]:
+    """Day on which each waiting customer leaves, drawn given that they waited so long already, (n_lines, n_paths).
+
+    Parameters
+    ----------
+    law
+        Of each line, shape (n_lines,).
+    item, keys
+        Item of each line, in rising order, and the stream key of each item; lines of an item are told apart by their
+        place in the queue.
+
+    Returns
+    -------
+    Day numbers from 1 (the day after `as_of`), `NEVER` beyond any count of days.
+
+    Examples
+    --------
+    >>> law = StayLaw.exponential(np.full(2, 1 / 30))
+    >>> days = draw_leave_days(law, np.array([0, 0]), np.zeros(2), np.array([7], dtype=np.uint64), n_paths=4000)
+    >>> (days > 30).mean(axis=1).round(1).tolist()
+    [0.4, 0.4]
+    """
+    if not len(item):
+        return np.zeros((0, n_paths), dtype=np.int32)
+    starts = np.flatnonzero(np.append(True, item[1:] != item[:-1]))
+    place = np.arange(len(item)) - np.repeat(starts, np.diff(np.append(starts, len(item))))
+    days: NDArray[np.int32] = _leave_days(
+        law.shape, law.rate, law.curve, law.power, law.hazards, waited_days, keys[item], place, n_paths
+    )
+    return days
+
+
+@nb.njit(cache=True, nogil=True)
+def _leave_days(
+    shape: NDArray[np.float64],
+    rate: NDArray[np.float64],
+    curve: NDArray[np.int64],
+    power: NDArray[np.float64],
+    hazards: NDArray[np.float64],
+    waited: NDArray[np.float64],
+    key: NDArray[np.uint64],
+    place: NDArray[np.int64],
+    n_paths: int,
+) -> NDArray[np.int32]:
+    out = np.empty((len(waited), n_paths), np.int32)
+    last = hazards.shape[1] - 1
+    for k in range(len(waited)):
+        own = streams.splitmix(key[k] + np.uint64(place[k] + 1) * np.uint64(0x9E3779B97F4A7C15))
+        draws = streams.uniforms(own, n_paths)
+        age = waited[k]
+        passed, slope, row = 0.0, 0.0, curve[k]
+        if row >= 0:
+            day = min(int(age), last - 1)
+            slope = hazards[row, last] - hazards[row, last - 1]
+            passed = hazards[row, day] + (hazards[row, day + 1] - hazards[row, day]) * (age - day)
+        for path in range(n_paths):
+            spent = -np.log1p(-draws[path])
+            if row < 0:
+                left = (rate[k] + age) * np.expm1(spent / shape[k])
+            else:
+                goal = passed + spent / power[k]
+                if goal >= hazards[row, last]:
+                    left = last + (goal - hazards[row, last]) / max(slope, 1e-12) - age
+                else:
+                    day = np.searchsorted(hazards[row], goal, side="right") - 1
+                    step = hazards[row, day + 1] - hazards[row, day]
+                    left = day + (goal - hazards[row, day]) / max(step, 1e-300) - age
+            out[k, path] = int(min(max(np.floor(left) + 1.0, 1.0), float(NEVER)))
+    return out
 
 
 @nb.njit(cache=True, nogil=True)

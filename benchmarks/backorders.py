@@ -18,7 +18,8 @@ up again, and shared by several processes. `code_versions` counts the states of 
   `_patience_coverage_80_from_5`: how often the 80 % interval holds the true median.
 - `cutoff_profit_share`: expected profit of the plan's wait cutoffs over that of the best cutoffs under the true laws,
   10 000 simulated lines per item; `_best_fixed` is the best of always, never, 30, 45 and 60 days.
-- `fill_seconds`: fill dates of 100 000 open lines of 10 000 items, 500 paths, 2 threads; arrivals are given.
+- `fill_seconds`: fill dates of 100 000 open lines of 10 000 items, 500 paths, 2 threads, customers leaving; arrivals
+  are given.
 
 Worlds are made up and fixed in `synthetic.py`; the seeds scored here were not looked at while the methods were written.
 Patience and cutoffs take the seeds that 8 divides. A world takes about 5 seconds of one core.
@@ -42,6 +43,7 @@ from backorder_forecast import Settings
 from backorder_forecast.backorders import fill_date_frame, fill_days
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.queues import queue_needs
+from backorder_forecast.waits import StayLaw, draw_leave_days
 from benchmarks._backorder_worlds import FIRST_SEED, figures_of, score_world
 from benchmarks._compare import print_table
 from benchmarks._parts import missing, read_parts, write_part
@@ -160,13 +162,17 @@ def fill_seconds(n_items: int = 10_000, lines_per_item: int = 10, n_paths: int =
     arrivals = rng.integers(1, 80, (3 * n_items, n_paths), dtype=np.int32)
     following = rng.integers(20, 90, (n_items, n_paths), dtype=np.int32)
 
+    law, keys = StayLaw.lomax(np.full(n_items, 3.0), 60.0), rng.integers(0, 2**63, n_items).astype(np.uint64)
+
     def fill(start: int, stop: int) -> pd.DataFrame:
         rows, own = slice(start * lines_per_item, stop * lines_per_item), slice(3 * start, 3 * stop)
         part = lines.iloc[rows]
         line_start, order_start = np.arange(stop - start + 1) * lines_per_item, np.arange(stop - start + 1) * 3
+        item = part["item"].to_numpy(np.int64)
+        leave = draw_leave_days(law.of_items(item), item, part["waited_days"].to_numpy(float), keys, n_paths=n_paths)
         first, complete = fill_days(
             needs[0][rows], needs[1][rows], line_start, np.zeros(stop - start), arrivals[own], quantity[own],
-            order_start, following[start:stop],
+            order_start, following[start:stop], leave_days=leave,
         )  # fmt: skip
         return fill_date_frame(
             part, first, complete, line_start=line_start, orders=orders.iloc[own], arrival_days=arrivals[own],

@@ -38,8 +38,8 @@ ORDER = (
     "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "order_costs", "budgets", "order_inputs",
     "excess", "reorders", "order_trials",
     # those who wait
-    "queues", "allocation", "atp", "lines", "promises", "backorders", "promise_record", "backlog",
-    "patience_forms", "patience", "waits", "cutoffs", "cash", "notices", "causes",
+    "queues", "queue_walk", "allocation", "atp", "lines", "promises", "patience_forms", "patience", "waits",
+    "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices", "causes",
     # results
     "summary", "folder", "report", "excel", "result",
     # all stages together

@@ -36,7 +36,15 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
     world = fitted.world
     raw = {
         name: _joined(results, name)
-        for name in ("forecasts", "stockouts", "reorders", "causes", "fill_dates", "wait_cutoffs")
+        for name in (
+            "forecasts",
+            "stockouts",
+            "reorders",
+            "main_causes",
+            "causes",
+            "fill_dates",
+            "wait_cutoffs",
+        )
     }
     frames: dict[str, pd.DataFrame] = {"forecasts": raw["forecasts"]}
     about = world.model.about
@@ -50,7 +58,9 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
         facts = world.facts[known]
         learned, margin = facts["p_stockout_learned"].to_numpy(np.float64), unit_margin(facts, world.settings)
         risk = blend_flags(raw["stockouts"][known], learned, margin, world.settings)
-        frames["stockouts"] = explain_learned(_stockouts(risk, raw["causes"], about))
+        frames["stockouts"] = explain_learned(_stockouts(risk, raw["main_causes"], about))
+        if len(raw["causes"]):
+            frames["causes"] = _by_urgency(raw["causes"], frames["stockouts"])
         frames["reorders"] = _reorders(raw["reorders"][known], risk, fitted)
         frames["excess"] = _excess(fitted)
         frames["wait_cutoffs"] = raw["wait_cutoffs"].reset_index(drop=True)
@@ -170,6 +180,14 @@ def _stockouts(stockouts: pd.DataFrame, causes: pd.DataFrame, about: pd.DataFram
     by = frame.assign(_rank=rank, _money=-money, _p=-frame["p_unmet_before_arrival"])
     order = by.sort_values(["_rank", "_money", "_p", *keys], kind="stable").index
     return frame.loc[order].reset_index(drop=True)
+
+
+def _by_urgency(frame: pd.DataFrame, stockouts: pd.DataFrame) -> pd.DataFrame:
+    """Rows in the order in which their items stand in `stockouts`."""
+    keys = ["sku", "location"]
+    place = stockouts[keys].assign(_place=np.arange(len(stockouts)))
+    found = frame[keys].merge(place, on=keys, how="left")["_place"].to_numpy()
+    return frame.iloc[np.argsort(found, kind="stable")].reset_index(drop=True)
 
 
 def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:

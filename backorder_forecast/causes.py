@@ -1,6 +1,7 @@
 """Which input makes the risk: Shapley shares over the inputs that differ from their reference.
 
-The risk explained is P(unmet demand before an order placed now arrives). Each player is moved from its reference to
+The risk explained is P(unmet demand before an order placed now arrives), `p_unmet_before_arrival` of the frame
+`stockouts`, on all of its paths. Each player is moved from its reference to
 what is known now, on the same draws, in every order; its share is the average change it makes (Shapley 1953). Players
 and references:
 
@@ -8,13 +9,13 @@ and references:
   the lateness of a supplier that stands still, which is the disruption's);
 - demand surge: demand goes on, and has been since, as forecast one protection interval earlier;
 - ordered too little: the order that would have lifted the position to its order-up-to level of that time, placed one
-  typical lead time before `as_of`, is on its way;
+  usual lead time before `as_of`, is on its way (kept back by a disruption like every other order);
 - supplier disruption: the state that a supplier's orders share has its prior weight, and nobody is closed;
 - record error: the recorded stock is true, and nothing went missing since the last snapshots;
 - recall or hold: stock and deliveries on hold are usable.
 
 A player that is at its reference anyway is left out for that item. Shares add up to risk now less risk with all
-references (`baseline`); their Monte-Carlo error is that of the mean over paths of each path's own share.
+references (`baseline`); the Monte-Carlo error of each is that of the mean over paths of each path's own share.
 """
 
 from __future__ import annotations
@@ -60,8 +61,12 @@ class Situation:
         each of the `VERSIONS` is.
     ends
         Period of the arrival of an order placed now, and the same without disruption, shape (2, n_items, n_paths).
+    beyond
+        Units that must be left after the simulated periods where that order arrives later still; -1 where it does not.
+        Shape (2, n_items, n_paths).
     missing_order, missing_arrival
-        Units, shape (n_items,), and period (n_items, n_paths; -1: by now), of the order that would have been placed.
+        Units, shape (n_items,), and period (-1: by now) of the order that would have been placed, as it is now and
+        without disruption, shape (2, n_items, n_paths).
     lost, written_off
         Units that the record shows and the shelf lacks, (n_items, n_paths), and units found missing since, (n_items,).
     held, release
@@ -81,6 +86,7 @@ class Situation:
     arrivals: Ints
     version: Ints
     ends: Ints
+    beyond: Floats
     missing_order: Floats
     missing_arrival: Ints
     lost: Floats
@@ -134,7 +140,7 @@ def cause_shares(situation: Situation) -> Shares:
     return Shares(
         *_shares(
             s.start, s.demand, s.demand_ratio, s.excess, s.quantity, s.line_start, s.arrivals, s.version, s.ends,
-            s.missing_order, s.missing_arrival, s.lost, s.written_off, s.held, s.release, s.wanted, s.applies,
+            s.beyond, s.missing_order, s.missing_arrival, s.lost, s.written_off, s.held, s.release, s.wanted, s.applies,
             _weights(),
         )
     )  # fmt: skip
@@ -148,8 +154,8 @@ def risks_if(situation: Situation, arrivals: Ints) -> Floats:
     s = situation
     return np.asarray(
         _risks_if(
-            s.start, s.demand, s.quantity, s.line_start, s.arrivals[s.version[VERSIONS - 1]], s.ends[0], s.lost,
-            s.held, s.release, s.wanted, arrivals,
+            s.start, s.demand, s.quantity, s.line_start, s.arrivals[s.version[VERSIONS - 1]], s.ends[0], s.beyond[0],
+            s.lost, s.held, s.release, s.wanted, arrivals,
         )
     )  # fmt: skip
 
@@ -160,11 +166,13 @@ def cause_frame(
     empty: NDArray[np.bool_],
     short: NDArray[np.bool_],
     stopped: NDArray[np.bool_],
+    risk: Floats | None = None,
 ) -> pd.DataFrame:
     """Cause of each item's risk, one row per item in item order.
 
     `empty` items have nothing on the shelf, `short` ones owe more than there is, and the supplier of `stopped` ones
-    stands still more likely than not: what its late orders add is then named with the disruption.
+    stands still more likely than not: what its late orders add is then named with the disruption. `risk` is what the
+    plan states where that is not the mean over these paths; the difference is part of the baseline.
 
     Returns
     -------
@@ -174,6 +182,7 @@ def cause_frame(
         largest share; below two standard errors, or `MIN_SHARE`, it is "not distinguishable", or "already short" where
         customers wait for more than there is.
     """
+    stated = shares.risk if risk is None else risk
     named, without = shares.share.copy(), shares.without.copy()
     both = stopped & (named[:, DISRUPTION] > 0)
     named[both, DISRUPTION] += np.maximum(named[both, LATE], 0.0)
@@ -184,16 +193,21 @@ def cause_frame(
     top, error = named[rows, best], shares.error[rows, best]
     clear = top > np.maximum(2 * error, MIN_SHARE)
     frame = items[["sku", "location"]].reset_index(drop=True).copy()
-    frame["risk"], frame["baseline"] = shares.risk, shares.baseline
+    frame["risk"], frame["baseline"] = stated, shares.baseline + (stated - shares.risk)
     for k, player in enumerate(PLAYERS):
         frame[player.replace(" ", "_")] = shares.share[:, k]
     frame["monte_carlo_error"] = error
     names = np.asarray(PLAYERS, dtype=object)[best]
     frame["cause"] = np.select([clear, short], [names, "already short"], "not distinguishable").astype(str)
     frame["cause_share"] = np.where(clear, top, np.nan)
-    frame["without"] = np.where(clear, without[rows, best], np.nan)
+    frame["without"] = np.where(clear, stated_risk(without[rows, best], shares, stated), np.nan)
     frame["empty"] = empty
     return frame
+
+
+def stated_risk(value: Floats, shares: Shares, stated: Floats) -> Floats:
+    """A risk on these paths (n_items,) as it stands beside the one stated: the same difference, within 0 and 1."""
+    return np.clip(stated - (shares.risk - value), 0.0, 1.0)
 
 
 def _weights() -> Floats:
@@ -207,22 +221,24 @@ def _weights() -> Floats:
 
 
 @nb.njit(cache=True, nogil=True)
-def _is_short(level, wanted, demand, factor, receipts, until):  # type: ignore[no-untyped-def]
-    # Already short or empty is out at once, whatever the path does next.
+def _is_short(level, lost, wanted, demand, factor, receipts, until, beyond):  # type: ignore[no-untyped-def]
+    # Short or empty by the record is out at once, whatever the path does next.
     level += receipts[0]
     if level < -1e-9 or (wanted and level < 1e-9):
         return 1.0
+    level -= lost
     for t in range(until):
-        level += receipts[t + 1] - demand[t] * factor
+        level += receipts[t + 1]
+        level -= demand[t] * factor
         if level < -1e-9:
             return 1.0
-    return 0.0
+    return 1.0 if beyond >= 0.0 and level <= beyond * factor else 0.0
 
 
 @nb.njit(cache=True, nogil=True)
 def _shares(  # type: ignore[no-untyped-def]
-    start, demand, ratio, excess, quantity, line_start, arrivals, version, ends, missing, missing_arrival, lost,
-    written_off, held, release, wanted, applies, weights,
+    start, demand, ratio, excess, quantity, line_start, arrivals, version, ends, beyond, missing, missing_arrival,
+    lost, written_off, held, release, wanted, applies, weights,
 ):  # fmt: skip
     n_items, n_paths, n_periods = demand.shape
     n_players = applies.shape[1]
@@ -257,13 +273,14 @@ def _shares(  # type: ignore[no-untyped-def]
                 if not now >> 1 & 1:
                     factor = ratio[i]
                     level += excess[i]
-                if now >> 4 & 1:
-                    level -= lost[i, p]
-                else:
+                gone = lost[i, p]
+                if not now >> 4 & 1:
                     level += written_off[i]
+                    gone = 0.0
+                state = 0 if now >> 3 & 1 else 1
                 extra, at = 0.0, n_periods
                 if not now >> 2 & 1:
-                    extra, at = missing[i], missing_arrival[i, p]
+                    extra, at = missing[i], missing_arrival[state, i, p]
                 back = n_periods
                 if now >> 5 & 1:
                     back = release[i]
@@ -273,8 +290,10 @@ def _shares(  # type: ignore[no-untyped-def]
                     receipts[v, at + 1] += extra
                 if back < n_periods:
                     receipts[v, back + 1] += held[i]
-                until = min(ends[0 if now >> 3 & 1 else 1, i, p], n_periods)
-                out[group] = _is_short(level, wanted[i], demand[i, p], factor, receipts[v], until)
+                until = min(ends[state, i, p], n_periods)
+                out[group] = _is_short(
+                    level, gone, wanted[i], demand[i, p], factor, receipts[v], until, beyond[state, i, p]
+                )
                 if at < n_periods:
                     receipts[v, at + 1] -= extra
                 if back < n_periods:
@@ -299,7 +318,9 @@ def _shares(  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
-def _risks_if(start, demand, quantity, line_start, arrivals, ends, lost, held, release, wanted, other):  # type: ignore[no-untyped-def]
+def _risks_if(  # type: ignore[no-untyped-def]
+    start, demand, quantity, line_start, arrivals, ends, beyond, lost, held, release, wanted, other
+):
     n_items, n_paths, n_periods = demand.shape
     out = np.zeros(len(quantity))
     receipts = np.zeros(n_periods + 1)
@@ -314,5 +335,7 @@ def _risks_if(start, demand, quantity, line_start, arrivals, ends, lost, held, r
                 if release[i] < n_periods:
                     receipts[release[i] + 1] += held[i]
                 until = min(ends[i, p], n_periods)
-                out[moved] += _is_short(start[i] - lost[i, p], wanted[i], demand[i, p], 1.0, receipts, until)
+                out[moved] += _is_short(
+                    start[i], lost[i, p], wanted[i], demand[i, p], 1.0, receipts, until, beyond[i, p]
+                )
     return out / n_paths

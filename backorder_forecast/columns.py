@@ -85,6 +85,17 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "p_no_sale": Column("share", "Chance of no sale", "Probability of so long without a sale, were stock there."),
         "monte_carlo_error": Column("share", "Simulation error"),
         "cause_text": Column("text", "Cause in words"),
+        # --- causes
+        "player": Column("text", "Cause"),
+        "contribution": Column(
+            "share", "Adds to the risk", "Shapley share: its mean effect over all orders of causes."
+        ),
+        "standard_error": Column(
+            "share", "Simulation error", "Standard error of the contribution, from the simulation."
+        ),
+        "reference": Column("text", "Compared with", "State of the input beside which its contribution is measured."),
+        "order": Column("text", "Order named"),
+        "risk": Column("share", "Risk", "Chance of unmet demand before an order placed now arrives."),
         "confidence": Column("category", "Confidence"),
         "confidence_reason": Column("text", "Why this confidence"),
         # --- fill_dates

@@ -256,6 +256,29 @@ def shocked_lead_days(
     return shocks.closures.later(np.asarray(lead_days, dtype=np.int32), suppliers)
 
 
+def shocked_arrival_days(
+    shocks: Shocks, due: NDArray[np.int32], suppliers: pd.Series, items: Ints
+) -> NDArray[np.int32]:
+    """Arrival of orders of some items placed in the past, put off by stops and closures that began meanwhile.
+
+    `due` (n_items, n_paths) are the days on which they would have come otherwise, 0 or less: by now.
+    """
+    weight, so_far = shocks.item_weight[items], shocks.item_days[items].astype(np.int64)
+    out = due
+    if weight.any():
+        went_on = np.maximum(due.astype(np.int64) + so_far[:, None], 0).astype(np.int32)
+        none = np.zeros(len(items), dtype=np.int64)
+        after = _stopped(due, went_on, weight, shocks.item_days[items], none, True, shocks.item_keys[items])
+        # What came before the stop began has come.
+        out = np.where(due > -so_far[:, None], after, due).astype(np.int32)
+    shut = shocks.closures.frame
+    since = shut[(shut["first"] <= 0) & (shut["last"] >= 0)].groupby("supplier")["first"].min()
+    first = suppliers.astype("str").map(since.to_dict()).fillna(1).to_numpy(dtype=np.int64)[:, None]
+    # The days of a closure that are over by now; those ahead follow.
+    out = np.where((first <= 0) & (out >= first), out + (1 - first), out).astype(np.int32)
+    return shocks.closures.later(out, suppliers)
+
+
 def _aged(orders: OpenLines, ages: Ints) -> OpenLines:
     return replace(orders, frame=orders.frame.assign(age_days=ages))
 

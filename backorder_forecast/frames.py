@@ -36,6 +36,10 @@ FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
             "expected_short_units", "revenue_at_risk", "order_by_date", "p_zero", "already_out", "avoidable", "flag",
             "cause", "cause_share", "confidence", "confidence_reason",
         ),
+        "causes": (
+            "sku", "location", "player", "contribution", "standard_error", "reference", "order", "risk", "baseline",
+            "cause_text",
+        ),
         "fill_dates": (
             "order_id", "sku", "location", "customer_id", "quantity", "order_date", "status", "first_date_0.5",
             "fill_date_0.1", "fill_date_0.5", "fill_date_0.8", "fill_date_0.9", "fill_date_0.95", "promise_date",

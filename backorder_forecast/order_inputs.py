@@ -175,3 +175,10 @@ def arrival_periods(days: NDArray[np.int32] | NDArray[np.int64], clock: Clock) -
     late = days.astype(np.float64) - clock.n_days - 1
     beyond = clock.n_periods + np.ceil(late / DAYS_PER_PERIOD[clock.freq]).astype(np.int64)
     return np.where(late >= 0, beyond, known)
+
+
+def day_periods(days: NDArray[np.int64], clock: Clock) -> NDArray[np.int64]:
+    """First period in which something that comes on a day is usable; beyond the clock its number of periods."""
+    table = clock.usable_periods()
+    inside = (days >= 0) & (days < len(table))
+    return np.where(inside, table[np.where(inside, days, 0)], clock.n_periods).astype(np.int64)

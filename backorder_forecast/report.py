@@ -57,7 +57,7 @@ _SECTIONS = (
     _Section(
         "out", "Runs out", RUNS_OUT,
         "Most urgent first. The chance is that of unmet demand; “order by” is the last review day still in time.",
-        (("stockouts", "Items at risk"),),
+        (("stockouts", "Items at risk"), ("causes", "What each cause adds to the risk")),
     ),
     _Section(
         "order", "Order", ORDER, "Quantities respect minimum orders and packs.",
@@ -95,6 +95,7 @@ _BRIEF: dict[str, tuple[str | float, ...]] = {
         "sku", "location", "flag", "p_stockout", "p_stockout_14", "p_stockout_30", "stockout_date_0.5", "order_by_date",
         "on_hand", "on_order", "backordered", "days_of_cover", "expected_short_units", "revenue_at_risk", "cause",
     ),
+    "causes": ("sku", "location", "risk", "player", "contribution", "standard_error", "order", "cause_text"),
     "fill_dates": (
         "order_id", "sku", "location", "customer_id", "quantity", "order_date", "status", "waited_days", "promise_date",
         "p_at_promise", "fill_date_0.5", "fill_date_0.9", "p_by_promised", "p_unfilled", "source",

@@ -96,6 +96,52 @@ class Plan:
         """One row per item, most urgent first: probabilities, dates, flag and cause of running out."""
         return self._frame("stockouts")
 
+    def causes(self, sku: str | None = None, location: str | None = None) -> pd.DataFrame:
+        """One row per item at risk and input that differs from its reference: what it adds to the risk.
+
+        Parameters
+        ----------
+        sku, location
+            One item, or with `location` alone all items there; every flagged item without either. Items whose flag is
+            ok have no rows.
+
+        Returns
+        -------
+        DataFrame
+            sku, location, player, contribution, standard_error (of the simulation), reference (the state it is
+            compared with), order (the one named), risk (`p_unmet_before_arrival` of `stockouts`), baseline (risk with
+            all at their references), cause_text. Most urgent item first, then the largest contribution; of each item
+            the contributions and the baseline add up to the risk.
+
+        Raises
+        ------
+        InvalidSettings
+            For a sku or location that the plan does not know.
+
+        Examples
+        --------
+        >>> import backorder_forecast as bf
+        >>> days = pd.date_range("2024-01-01", "2024-06-30")
+        >>> sales = pd.DataFrame({"sku": "A", "date": days, "quantity": 2.0})
+        >>> stock = pd.DataFrame({"sku": ["A"], "date": days[-1:], "on_hand": [200.0], "on_hold": [200.0]})
+        >>> plan = bf.make_plan(bf.read_tables({"sales": sales, "inventory": stock}), bf.Settings(n_paths=50))
+        >>> why = plan.causes("A")
+        >>> str(why["player"].iloc[0])
+        'recall or hold'
+        >>> bool(abs(why["contribution"].sum() + why["baseline"].iloc[0] - why["risk"].iloc[0]) < 1e-9)
+        True
+        """
+        frame = self._frame("causes")
+        keep = np.ones(len(frame), dtype=bool)
+        for column, wanted in (("sku", sku), ("location", location)):
+            if wanted is None:
+                continue
+            known = pd.concat([self.frames[name][column].astype(str) for name in ("items", "stockouts")]).unique()
+            if str(wanted) not in known:
+                raise unknown_option(column, str(wanted), sorted(known))
+            keep &= (frame[column].astype(str) == str(wanted)).to_numpy()
+        return frame if keep.all() else frame[keep].reset_index(drop=True)
+
     @property
     def reorders(self) -> pd.DataFrame:
         """One row per item and supplier: how much to order by when, and the levels behind it."""

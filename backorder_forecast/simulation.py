@@ -23,10 +23,11 @@ from backorder_forecast.clock import Clock
 from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
 from backorder_forecast.demand import DemandDraw, DemandModel
 from backorder_forecast.disruptions import Shocks, draw_shocked_days, shocked_lead_days
-from backorder_forecast.explaining import day_periods, explain
+from backorder_forecast.explaining import explain
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.lines import BackorderLines
 from backorder_forecast.next_orders import NextOrders
+from backorder_forecast.order_inputs import day_periods
 from backorder_forecast.paths import SamplePaths, path_quantiles
 from backorder_forecast.patience import Patience
 from backorder_forecast.phantom import UNLIKELY
@@ -215,7 +216,7 @@ def simulate(world: World, start: int, stop: int, *, stock_known: bool) -> Bucke
         watch.lap("projection")
         frames["reorders"] = _reorders(world, facts, draws, start, stop)
         watch.lap("reorders")
-        frames["causes"] = explain(world, facts, draws, frames["stockouts"], start)
+        frames["main_causes"], frames["causes"] = explain(world, facts, draws, frames["stockouts"], start)
         watch.lap("causes")
         frames["fill_dates"], cash = _fill_dates(world, facts, draws, start, stop)
         watch.lap("fill_dates")

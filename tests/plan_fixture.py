@@ -79,6 +79,7 @@ class _World:
         by_urgency = stockouts.index.to_numpy()
         frames = {
             "stockouts": stockouts.reset_index(drop=True),
+            "causes": self._causes(stockouts),
             "fill_dates": self._fill_dates(),
             "wait_cutoffs": self._wait_cutoffs(by_urgency),
             "reorders": self._reorders(by_urgency),
@@ -140,6 +141,17 @@ class _World:
             backorders=lines[["order_id", "quantity", "order_date", "promise_date", "fill_date_0.5"]],
             order_by_date=row["order_by_date"], stockout_date=row["stockout_date_0.5"],
             on_hand=float(self.on_hand[k]), backordered=float(self.owed[k]),
+        )  # fmt: skip
+
+    def _causes(self, stockouts: pd.DataFrame) -> pd.DataFrame:
+        """Two players that explain all of the risk of each item at risk."""
+        risky = stockouts.loc[stockouts["flag"] != "ok", ["sku", "location", "p_stockout"]]
+        both = risky.loc[risky.index.repeat(2)].reset_index(drop=True)
+        share = np.tile([0.7, 0.3], len(risky))
+        return both[["sku", "location"]].assign(
+            player=np.tile(["late order", "demand surge"], len(risky)), contribution=both["p_stockout"] * share,
+            standard_error=0.01, reference="as usual", order=np.tile(["4711", ""], len(risky)),
+            risk=both["p_stockout"], baseline=0.0, cause_text="PO 4711 is 3 days late",
         )  # fmt: skip
 
     @cache  # noqa: B019

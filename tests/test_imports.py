@@ -44,8 +44,8 @@ ORDER = (
     "summary", "folder", "report", "excel", "result",
     # all stages together
     "scenario", "engine", "phantom", "facts", "hidden", "snapshots", "stockout_features",
-    "probabilities", "classifier", "learned_flags", "explaining", "simulation", "fitting", "answers", "pipeline",
-    "compare", "backtest", "cli",
+    "probabilities", "classifier", "learned_flags", "cause_words", "explaining", "simulation", "fitting",
+    "answers", "pipeline", "compare", "backtest", "cli",
 )  # fmt: skip
 
 

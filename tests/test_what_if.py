@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hand_made import constant_sales
 
+from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.pipeline import make_plan
 from backorder_forecast.result import Plan
 from backorder_forecast.scenario import Scenario
@@ -71,6 +72,37 @@ def test_the_order_that_is_late_is_named_with_what_it_would_change() -> None:
     risk_now, risk_then = (int(part.split("%")[0]) for part in row["cause_text"].split()[-3::2])
     assert risk_now > 40
     assert risk_then < 5
+
+
+def test_the_sentence_states_the_chance_of_the_frame_and_the_contributions_add_up_to_it() -> None:
+    orders = on_order(60, 20, promised_date=ago(8), promise_recorded_date=ago(20))
+    sold = constant_sales("A", "2024-01-01", "2024-06-30")
+    sold.loc[sold.index[-14:], "quantity"] *= 3
+    for on_hand in (0, 3, 9, 25):
+        plan = plan_of(on_hand, orders, sales=sold)
+        row, why = risk(plan), plan.causes("A")
+        chance = row["p_unmet_before_arrival"]
+        assert f"from {chance:.0%} to" in row["cause_text"]
+        assert (why["risk"] == chance).all()
+        assert why["contribution"].sum() + why["baseline"].iloc[0] == pytest.approx(chance, abs=1e-12)
+        assert why["contribution"].is_monotonic_decreasing
+        assert why["standard_error"].between(0.5 / 200 - 1e-12, 1).all()
+        named = why.set_index("player")
+        for player in named.index:
+            assert named.loc[player, "contribution"] == row[player.replace(" ", "_")]
+        assert named.loc[row["cause"], "cause_text"] == row["cause_text"]
+        assert named.loc["late order", "order"] == "4711"
+        assert named.loc["late order", "reference"].startswith("open orders take the usual lead time")
+
+
+def test_causes_are_those_of_the_item_or_place_asked_for() -> None:
+    plan = plan_of(3, on_order(60, 20))
+    assert len(plan.causes()) == len(plan.causes("A")) == len(plan.causes(location="")) > 0
+    assert plan_of(400, delivered()).causes("A").empty
+    with pytest.raises(InvalidSettings, match="unknown sku 'B'"):
+        plan.causes("B")
+    with pytest.raises(InvalidSettings, match="unknown location 'north'"):
+        plan.causes("A", "north")
 
 
 def test_a_closure_in_events_delays_orders_and_is_named() -> None:

@@ -1,0 +1,226 @@
+"""The causes of items at risk in words that a buyer can act on: the order, the supplier, the units.
+
+"If it arrived as promised" is the risk with that one order arriving on its promised day (by now where that is over),
+all else as it is; of the other players it is the risk with that player alone at its reference. Risks are chances of
+unmet demand before an order placed now arrives, `p_unmet_before_arrival` of the same item.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from backorder_forecast.causes import (
+    DISRUPTION,
+    LATE,
+    MIN_SHARE,
+    PLAYERS,
+    RECORD,
+    SURGE,
+    TOO_LITTLE,
+    Shares,
+    Situation,
+    risks_if,
+    stated_risk,
+)
+from backorder_forecast.order_inputs import day_periods
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from backorder_forecast.simulation import World
+
+    Floats = NDArray[np.float64]
+
+MORE_LIKELY = 0.5
+"""Weight of a stop from which late orders are laid at the supplier's door."""
+
+
+@dataclass(frozen=True)
+class CauseTexts:
+    """Sentences of a bucket: of the main cause of each item, and by (item, player); orders named, by item."""
+
+    main: list[str]
+    of_player: dict[tuple[int, int], str]
+    orders: dict[int, str]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """The open order whose punctual arrival helps most: its number, what is said of it, the risk then."""
+
+    name: str
+    words: str
+    risk: float
+
+
+def cause_texts(
+    world: World, bucket: pd.DataFrame, situation: Situation, lines: pd.DataFrame, shares: Shares, frame: pd.DataFrame
+) -> CauseTexts:
+    """Sentences on the items of a bucket; `frame` is their `cause_frame`."""
+    orders = _named_orders(world, situation, lines, shares, frame["risk"].to_numpy(dtype=np.float64))
+    evidence = world.shocks.evidence.suppliers.set_index("supplier")
+    closed = world.shocks.closures.frame
+    stated = frame["risk"].to_numpy(dtype=np.float64)
+    alone = np.stack([stated_risk(shares.without[:, k], shares, stated) for k in range(len(PLAYERS))], axis=1)
+    main, of_player = [], {}
+    about = bucket.to_dict("records")
+    for i, (item, row) in enumerate(zip(about, frame.to_dict("records"), strict=True)):
+        risk, cause, empty = row["risk"], row["cause"], bool(row["empty"])
+        for k in np.flatnonzero(situation.applies[i]):
+            without = float(alone[i, k])
+            if PLAYERS[k] == cause:
+                without = row["without"]
+            # Where one order alone would not help, all late ones together are the cause.
+            if k == LATE and i in orders and risk - orders[i].risk >= MIN_SHARE:
+                what, without = orders[i].words, orders[i].risk
+            elif k == DISRUPTION:
+                what = _disruption(str(item["supplier"]), evidence, closed, world.clock.as_of)
+            else:
+                what = _what(int(k), item, situation, i)
+            of_player[i, int(k)] = _risk_words(what, risk, without, empty=empty)
+        main.append(of_player[i, PLAYERS.index(cause)] if cause in PLAYERS else _unclear(cause, risk, empty=empty))
+    return CauseTexts(main, of_player, {i: order.name for i, order in orders.items()})
+
+
+def player_frame(
+    bucket: pd.DataFrame, situation: Situation, shares: Shares, frame: pd.DataFrame, texts: CauseTexts
+) -> pd.DataFrame:
+    """One row per item and player that differs from its reference, the largest contribution first.
+
+    Returns
+    -------
+    DataFrame
+        sku, location, player, contribution (what the player adds to the risk), standard_error (of the simulation),
+        reference (state it is compared with, in words), order (the order named), risk, baseline, cause_text. The
+        contributions of an item and its baseline add up to its risk.
+    """
+    item, player = np.nonzero(situation.applies)
+    share = shares.share[item, player]
+    order = np.lexsort((player, -share, item))
+    item, player, share = item[order], player[order], share[order]
+    about = frame.iloc[item].reset_index(drop=True)
+    suppliers = bucket["supplier"].astype("str").to_numpy()
+    pairs = list(zip(item.tolist(), player.tolist(), strict=True))
+    return pd.DataFrame(
+        {
+            "sku": about["sku"], "location": about["location"],
+            "player": pd.Series(np.asarray(PLAYERS, dtype=object)[player], dtype="str"),
+            "contribution": share, "standard_error": shares.error[item, player],
+            "reference": pd.Series([_reference(k, suppliers[i], situation, i) for i, k in pairs], dtype="str"),
+            "order": pd.Series([texts.orders.get(i, "") if k == LATE else "" for i, k in pairs], dtype="str"),
+            "risk": about["risk"], "baseline": about["baseline"],
+            "cause_text": pd.Series([texts.of_player[pair] for pair in pairs], dtype="str"),
+        }
+    )  # fmt: skip
+
+
+def _reference(player: int, supplier: str, s: Situation, i: int) -> str:
+    if player == LATE:
+        return "open orders take the usual lead time from their order date"
+    if player == SURGE:
+        return "demand goes on, and has been since, as forecast one protection interval ago"
+    if player == TOO_LITTLE:
+        return f"{np.ceil(s.missing_order[i]):,.0f} more units were ordered one usual lead time ago"
+    if player == DISRUPTION:
+        return f"{supplier or 'the supplier'} neither stands still nor is closed"
+    return "the stock shown is there" if player == RECORD else "stock and deliveries on hold are usable"
+
+
+def _named_orders(world: World, s: Situation, lines: pd.DataFrame, shares: Shares, stated: Floats) -> dict[int, _Order]:
+    """For each item the open order whose punctual arrival lowers the risk most."""
+    if not len(lines):
+        return {}
+    as_of = world.clock.as_of
+    usual = np.argmax(world.lead.cdf[world.lead.law_rows(lines)] >= 0.5, axis=1)
+    due = lines["promised_date"].fillna(lines["order_date"] + pd.to_timedelta(usual, unit="D"))
+    ahead = np.asarray((due - as_of).dt.days, dtype=np.int64)
+    risk = risks_if(s, np.where(ahead < 1, -1, day_periods(ahead, world.clock)))
+    row = lines["row"].to_numpy(dtype=np.int64)
+    risk = np.clip(stated[row] - (shares.risk[row] - risk), 0.0, 1.0)
+    best = lines.assign(risk=risk, ahead=ahead).sort_values(["row", "risk", "ahead"], kind="stable")
+    best = best.drop_duplicates("row")
+    found = {}
+    for line in best.to_dict("records"):
+        promised = pd.notna(line["promised_date"])
+        number = str(line["po_id"])
+        name = number if number.upper().startswith("PO") else f"PO {number}"
+        short = f"the order of {line['order_date']:%Y-%m-%d}"
+        name = name if number else short
+        name += f" from {line['supplier']} ({line['quantity']:,.10g} units)"
+        days = -line["ahead"]
+        if days > 0:
+            state = f"is {_days(days)} late" if promised else f"is {_days(days)} over its usual lead time"
+        else:
+            state = "is likely to come late"
+        words = f"{name} {state}; if it arrived {'as promised' if promised else 'now'}"
+        found[int(line["row"])] = _Order(number or short, words, float(line["risk"]))
+    return found
+
+
+def _disruption(supplier: str, evidence: pd.DataFrame, closed: pd.DataFrame, as_of: pd.Timestamp) -> str:
+    """What is known of a supplier: closed now, else stopped more likely than not, else closed later on."""
+    ahead = closed[(closed["supplier"] == supplier) & (closed["last"] >= 0)].sort_values("first")
+    told = evidence.loc[supplier] if supplier in evidence.index else None
+    stopped = told is not None and told["probability"] >= MORE_LIKELY
+    if len(ahead) and (not stopped or ahead["first"].iloc[0] <= 0):
+        day = ahead.iloc[0]
+        first, last = (f"{as_of + pd.Timedelta(days=int(day[c])):%Y-%m-%d}" for c in ("first", "last"))
+        until = f"to {last}" if day["known_end"] else "on, without a known end"
+        return f"{supplier} is closed from {first} {until}; if it delivered as usual"
+    if told is not None:
+        seems = "seems to have stopped" if stopped else "may have stopped"
+        return (
+            f"{supplier} {seems}: in {told['stopped_days']:.0f} days {told['received']:.3g} deliveries"
+            f" came where {told['expected']:.3g} were due; if it delivered as usual"
+        )
+    return f"{supplier} delivers late everywhere; if it delivered as usual"
+
+
+def _what(player: int, item: dict[Hashable, Any], s: Situation, i: int) -> str:
+    if player == LATE:
+        return "open orders are late; if they were on time"
+    if player == SURGE:
+        ratio, excess = float(s.demand_ratio[i]), float(s.excess[i])
+        days = int(item["excess_days"])
+        more = f"in {_days(days)} {excess:,.0f} units more were wanted than forecast" if excess >= 2 else ""
+        faster = f"demand is {1 / ratio - 1:.0%} above what was forecast before" if 0 < ratio < 0.995 else ""
+        said = " and ".join(w for w in (more, faster) if w) or "demand is above what was forecast"
+        return f"{said}; had it gone as forecast"
+    if player == TOO_LITTLE:
+        on_order = float(item["on_order"])
+        there = f"{on_order:,.10g} units are on order" if on_order > 0 else "nothing is on order"
+        missing = np.ceil(s.missing_order[i])
+        return f"{there}, too little until the next delivery; had {missing:,.0f} more been ordered in time"
+    if player == RECORD:
+        if item["empty_chance"] > 0:
+            shown, days = float(item["on_hand"]), int(item["quiet_length"])
+            return f"{shown:,.10g} units are shown, but nothing sold in {_days(days)}: count it; if they are there"
+        return f"{s.written_off[i]:,.3g} units went missing since the last counts; had the record been true"
+    return f"{s.held[i]:,.10g} units are on hold; if they were released"
+
+
+def _days(number: int) -> str:
+    return f"{number:,} day" if number == 1 else f"{number:,} days"
+
+
+def _risk_words(what: str, risk: float, without: float, *, empty: bool) -> str:
+    event = "demand goes unmet" if empty else "it runs out"
+    moved = "fall" if without <= risk else "rise"
+    said = f"the chance that {event} before a new order arrives would {moved} from {risk:.0%} to {without:.0%}"
+    return f"nothing is free now; {what}, {said}" if empty else f"{what}, {said}"
+
+
+def _unclear(cause: str, risk: float, *, empty: bool) -> str:
+    if cause == "already short":
+        return "customers already wait for more than there is; see fill_dates for when they are served"
+    if empty:
+        return (
+            f"nothing is free now; the chance that demand goes unmet before a new order arrives is {risk:.0%};"
+            " no single input explains it"
+        )
+    return f"the chance that it runs out before a new order arrives is {risk:.0%}; no single input explains it"

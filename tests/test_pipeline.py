@@ -178,7 +178,8 @@ def test_a_picture_without_stock_shows_the_forecast_alone() -> None:
 
 WITHOUT = {
     "inventory": (
-        ["stockouts", "reorders", "fill_dates", "notices", "wait_cutoffs", "cash_flow", "excess"], "no stock: ",
+        ["stockouts", "causes", "reorders", "fill_dates", "notices", "wait_cutoffs", "cash_flow", "excess"],
+        "no stock: ",
     ),
     "purchase_orders": (["suppliers"], "no purchase orders: "),
     "backorders": (["fill_dates", "notices", "cash_flow", "backlog"], "no backorders: "),

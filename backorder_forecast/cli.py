@@ -307,7 +307,7 @@ def _findings(plan: Plan, fail_on: FailOn | None) -> int | None:
 
 
 def _settings(file: Path | None, options: Mapping[str, Any]) -> Settings:
-    from backorder_forecast.result import settings_from_dict
+    from backorder_forecast.settings_table import settings_from_dict
 
     values = _load(file) if file is not None else {}
     values = values.get("settings", values)

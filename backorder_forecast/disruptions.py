@@ -169,12 +169,15 @@ def fit_shocks(
     facts: pd.DataFrame,
     closures: Closures,
     seed: int,
+    *,
+    evidence: Evidence | None = None,
 ) -> Shocks:
     """Weights of a stop for every open line and item, and the lines with the ages that count.
 
-    `facts` has the columns supplier, sku, location; `seed` keys the states.
+    `facts` has the columns supplier, sku, location; `seed` keys the states. `evidence` is that of the same purchase
+    orders and past closures where it is known already.
     """
-    evidence = stop_evidence(purchase_orders, lead, closures)
+    evidence = stop_evidence(purchase_orders, lead, closures) if evidence is None else evidence
     frame = orders.frame
     keys = ["supplier", "po_id", "order_date", "sku", "location"]
     lines = evidence.lines.sort_values("probability", kind="stable").drop_duplicates(keys)

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.clock import DAYS_PER_PERIOD, NEVER, Clock, check_freq, infer_freq, period_start
+from backorder_forecast.clock import DAYS_PER_PERIOD, Clock, check_freq, infer_freq, period_start
 from backorder_forecast.cutoffs import fit_cutoffs
 from backorder_forecast.demand import DemandModel, earlier_level, fit_demand
 from backorder_forecast.disruptions import fit_shocks
-from backorder_forecast.facts import StockHistory, item_facts, item_suppliers, stock_history, with_start_level
-from backorder_forecast.forecasters import model_name
+from backorder_forecast.facts import StockHistory, item_facts, stock_history
 from backorder_forecast.given_demand import GivenDemand, fit_given, given_earlier_level
 from backorder_forecast.hidden import visible_exposure, waiting_shares
 from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
@@ -30,17 +29,17 @@ from backorder_forecast.next_orders import next_orders
 from backorder_forecast.panel import DemandPanel, build_panel, daily_matrix, exposure_periods, item_codes
 from backorder_forecast.patience import fit_patience
 from backorder_forecast.phantom import empty_chance, quiet_runs
+from backorder_forecast.plan_notes import plan_notes
 from backorder_forecast.projection import join_share
 from backorder_forecast.promise_record import no_record, replay_promises
 from backorder_forecast.queues import purchase_weights, queue_needs
 from backorder_forecast.receipts import OpenLines, open_order_lines
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, protected_days
-from backorder_forecast.supply_events import supplier_closures, unmatched_notes
+from backorder_forecast.supply_events import Closures, supplier_closures
 
 if TYPE_CHECKING:
     from backorder_forecast.baselines import Forecaster
-    from backorder_forecast.scenario import Scenario
     from backorder_forecast.tables import Tables
 
 
@@ -57,16 +56,6 @@ class History:
     stock: StockHistory
     panel: DemandPanel
     in_stock: NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Fitted:
-    """A world ready to be simulated, the history it was learned from, and what is to be said of both."""
-
-    world: World
-    history: History
-    notes: tuple[str, ...]
-    quality: pd.DataFrame
 
 
 def read_history(tables: Tables, settings: Settings, *, freq: str | None = None) -> History:
@@ -122,13 +111,37 @@ def _with_first_sale(items: pd.DataFrame, demand: pd.DataFrame, as_of: pd.Timest
     return items.assign(launched=pd.to_datetime(items["launched"]).fillna(begins.set_axis(items.index)))
 
 
-def fit_world(
-    tables: Tables, settings: Settings, *, demand_model: Forecaster | str | None = None,
-    scenario: Scenario | None = None, lap: Callable[[str], None],
-) -> Fitted:  # fmt: skip
-    """Fit every stage; `lap` is called with the name of each as it ends, a scenario changes what was fitted.
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What a world was fitted from, for what-ifs: the tables, purchase orders with categories, closures in `events`,
+    days that an order of each item lasts, the forecaster given, and the note on learned flags."""
 
-    A `demand_model` (see `forecast_demand`) stands in for the library's own.
+    tables: Tables
+    orders: pd.DataFrame
+    closures: Closures
+    usual_days: NDArray[np.float64]
+    demand_model: Forecaster | str | None
+    flag_note: str
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A world ready to be simulated, the history it was learned from, and what is to be said of both."""
+
+    world: World
+    history: History
+    known: Known
+    notes: tuple[str, ...]
+    quality: pd.DataFrame
+
+
+def fit_world(
+    tables: Tables, settings: Settings, *, demand_model: Forecaster | str | None = None, what_if: bool = False,
+    lap: Callable[[str], None],
+) -> Fitted:  # fmt: skip
+    """Fit every stage; `lap` is called with the name of each as it ends.
+
+    A `demand_model` (see `forecast_demand`) stands in for the library's own. For a `what_if` flags are not learned.
     """
     history = read_history(tables, settings)
     lap("panel")
@@ -136,77 +149,49 @@ def fit_world(
     stated = _stated(tables)
     lead = fit_lead_times(placed, as_of=tables.as_of, settings=settings, stated=stated)
     lap("lead_times")
-    closures, known = supplier_closures(tables.events, tables.as_of), placed
-    if scenario is not None:
-        about = history.items[["sku", "location"]].assign(supplier=item_suppliers(tables, history.items).to_numpy())
-        placed = scenario.with_orders(placed, about, tables.as_of)
+    closures = supplier_closures(tables.events, tables.as_of)
     orders = open_order_lines(placed, history.items, as_of=tables.as_of)
     lines = open_lines(tables.backorders, history.items, as_of=tables.as_of)
     facts = item_facts(tables, history.items, history.stock, orders, lines, settings)
-    orders_later, items_later = np.zeros(len(orders.frame), dtype=np.int64), np.zeros(len(facts), dtype=np.int64)
-    if scenario is not None:
-        scenario.check_suppliers([*facts["supplier"], *tables.purchase_orders["supplier"].dropna().unique()])
-        on_hand = scenario.stock(facts)
-        held = scenario.held(facts)
-        on_hold = np.where(held, np.nan_to_num(on_hand), facts["on_hold"])
-        changed = {"on_hand": on_hand, "stock_known": ~np.isnan(on_hand), "on_hold": on_hold}
-        facts = with_start_level(facts.assign(**changed), settings)
-        facts["release_day"] = facts["release_day"].mask(held, NEVER)
-        closures = scenario.closures(closures, tables.as_of)
-        orders_later, items_later = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
-    shocks = fit_shocks(known, orders, lead, facts, closures, settings.seed)
-    fixed = np.zeros(len(orders.frame), dtype=np.int64) if scenario is None else scenario.fixed_days(orders.frame)
+    shocks = fit_shocks(placed, orders, lead, facts, closures, settings.seed)
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier", "category"]])
     usual = protected_days(lead, rows, facts)
-    protected = usual + np.maximum(items_later, 0)
-    clock = _clock(tables.as_of, history.panel.freq, protected, settings)
+    clock = plan_clock(tables.as_of, history.panel.freq, usual, settings)
     model: DemandModel
     if demand_model is None:
         window = _window(history.panel, usual)
         model = fit_demand(history.panel, settings, window=window, events=tables.events)
     else:
-        unchanged = _clock(tables.as_of, history.panel.freq, usual, settings)
-        model = fit_given(history.panel, demand_model, clock, settings, usual=unchanged.n_periods)
-    if scenario is not None:
-        model = model.scaled(scenario.demand_factors(facts))
+        model = fit_given(history.panel, demand_model, clock, settings)
     lap("demand_fit")
-    _add_means(facts, model, clock, settings)
+    add_means(facts, model, clock, settings)
     patience = fit_patience(lines.closed, lines.frame, facts, settings=settings)
     cutoffs = fit_cutoffs(facts, lines, patience, settings=settings)
     weights = purchase_weights(lines.frame, tables.sales) if settings.allocation == "fair_share" else None
     needs = queue_needs(lines.frame, rule=settings.allocation, weights=weights)
-    ratio = _earlier_ratio(history.panel, model, protected, settings)
-    _add_surge(facts, history.panel, model, ratio, protected)
+    ratio = _earlier_ratio(history.panel, model, usual, settings)
+    _add_surge(facts, history.panel, model, ratio, usual)
     _add_quiet_runs(facts, history.stock, model)
     lap("patience")
-    learned = learn_flags(tables, _middle_days(lead, rows), settings, what_if=scenario is not None)
+    learned = learn_flags(tables, _middle_days(lead, rows), settings, what_if=what_if)
     facts["p_stockout_learned"] = learned.probability
     lap("learned_flags")
     # Without lines that wait there is nothing to promise.
     calibration = no_record(len(facts))
     if len(lines.frame) and bool(facts["stock_known"].any()):
-        calibration = replay_promises(tables, known, stated, lines, facts, lead, settings)
+        calibration = replay_promises(tables, placed, stated, lines, facts, lead, settings)
     lap("promise_record")
-    delays = (orders_later, items_later)
+    delays = np.zeros(len(orders.frame), dtype=np.int64), np.zeros(len(facts), dtype=np.int64)
+    fixed = np.zeros(len(orders.frame), dtype=np.int64)
     rhythm = next_orders(tables.purchase_orders, facts, as_of=tables.as_of, seed=settings.seed)
     world = World(
         facts, model, lead, orders, lines, patience, cutoffs, needs, ratio, delays, fixed, shocks, rhythm, calibration,
         clock, settings,
     )  # fmt: skip
-    missing = _missing_notes(tables, facts, orders, lead, settings)
-    effects = model.effects.notes if model.effects is not None else ()
-    demand = _season_note(history.panel) if demand_model is None else _given_note(tables, demand_model)
-    known_suppliers = {*placed["supplier"].astype("str"), *facts["supplier"].astype("str")}
-    astray = unmatched_notes(tables.events, facts, known_suppliers)
-    notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects, *astray]
-    if bool(facts["stock_known"].any()):
-        notes.append(learned.note)
-    notes += [note for note in (calibration.note(settings.promise_level),) if note]
-    if scenario is not None:
-        notes.insert(0, f"what-if: {scenario.describe()}")
-    quality = data_quality(history, orders, lines, lead)
-    return Fitted(world, history, tuple(notes), quality)
+    known = Known(tables, placed, closures, usual, demand_model, learned.note)
+    notes = plan_notes(world, history, known)
+    return Fitted(world, history, known, notes, data_quality(history, orders, lines, lead))
 
 
 def data_quality(history: History, orders: OpenLines, lines: BackorderLines, lead: LeadTimes) -> pd.DataFrame:
@@ -266,7 +251,8 @@ def _with_category(orders: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame
     return orders.assign(category=orders["category"].astype("str").fillna(found) if "category" in orders else found)
 
 
-def _clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], settings: Settings) -> Clock:
+def plan_clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], settings: Settings) -> Clock:
+    """The periods ahead: the horizon, or what an order of any item must last where that is longer."""
     longest = float(protected.max()) if len(protected) else 0.0
     days = int(max(min(longest, settings.max_path_days), settings.horizon_days))
     # One more period than needed, so that a horizon never ends inside the last one.
@@ -287,7 +273,8 @@ def _window(panel: DemandPanel, protected: NDArray[np.float64]) -> int:
     return int(np.clip(round(middle / days), 1, max(panel.n_periods // 5, 1)))
 
 
-def _add_means(facts: pd.DataFrame, model: DemandModel, clock: Clock, settings: Settings) -> None:
+def add_means(facts: pd.DataFrame, model: DemandModel, clock: Clock, settings: Settings) -> None:
+    """mean_daily and mean_weekly: demand in the horizon, added to the facts."""
     mean = model.mean(clock)
     inside = clock.end_days <= settings.horizon_days
     inside[0] = True
@@ -359,63 +346,3 @@ def _add_quiet_runs(facts: pd.DataFrame, stock: StockHistory, model: DemandModel
     facts["quiet_length"] = runs.length if runs is not None else 0
     facts["quiet_chance"] = np.where(known, runs.chance, 1.0) if runs is not None else 1.0
     facts["empty_chance"] = empty_chance(facts["quiet_chance"].to_numpy(dtype=np.float64))
-
-
-def _season_note(panel: DemandPanel) -> tuple[str, ...]:
-    years = panel.n_periods * DAYS_PER_PERIOD[panel.freq] / 365.25
-    if years >= 1.98:
-        return ()
-    return (f"{years:.1f} years of sales: a yearly season needs two, none is assumed",)
-
-
-def _given_note(tables: Tables, model: Forecaster | str) -> tuple[str, ...]:
-    events = "; it does not know the table events" if tables.has("events") else ""
-    return (f"demand is forecast by {model_name(model)} instead of the library's own model{events}",)
-
-
-def _missing_notes(
-    tables: Tables, facts: pd.DataFrame, orders: OpenLines, lead: LeadTimes, settings: Settings
-) -> tuple[str, ...]:
-    notes = []
-    if not tables.has("inventory"):
-        notes.append(
-            "no stock: stockouts, order quantities, fill dates, wait cutoffs, cash and excess need the table inventory"
-            " (sku, date, on_hand)"
-        )
-    elif not bool(facts["stock_known"].all()):
-        unknown = facts.loc[~facts["stock_known"], "sku"]
-        notes.append(
-            f"{len(unknown)} items have no stock record and are left out of stockouts and orders, such as "
-            + ", ".join(unknown.astype("str").head(3))
-        )
-    if not tables.has("purchase_orders"):
-        notes.append(
-            "no purchase orders: lead times are the stated ones or the default, nothing is on order; the table"
-            " purchase_orders (supplier, order_date, received_date) would give both"
-        )
-    elif not len(orders.frame):
-        notes.append("no open purchase orders with item and quantity are known: nothing is on order")
-    if tables.has("purchase_orders") and not lead.laws["n_received"].iloc[0]:
-        notes.append(
-            "no purchase order has both an order date and a receipt: lead times are the stated ones, else"
-            f" {settings.default_lead_time_days} days"
-        )
-    if not tables.has("backorders"):
-        notes.append(
-            "no backorders: fill dates, promises, notices, backlog and cash need the table backorders (order_id, sku,"
-            " order_date, quantity)"
-        )
-    elif "prepaid_amount" not in tables.given("backorders"):
-        notes.append("backorders have no prepaid_amount: nothing counts as paid in advance, deposits and refunds are 0")
-    idle = facts.loc[(facts["daily_capacity"] == 0).to_numpy(), "sku"].astype("str")
-    if len(idle):
-        notes.append(
-            f"{len(idle)} items have a daily_capacity of 0, so nothing of them is made and no order arrives (leave it"
-            f" empty where there is no limit), such as {', '.join(idle.head(3))}"
-        )
-    if not tables.has("products"):
-        notes.append(
-            "no product master: prices, costs, minimum quantities, packs and product types are unknown; the table"
-            " products (sku, ...) would give them"
-        )
-    return tuple(notes)

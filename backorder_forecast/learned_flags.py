@@ -35,6 +35,7 @@ _LEAST_WINDOWS = 50
 _SPREAD = 26
 _SMALL: dict[str, Any] = {"ratios": 0, "n_rounds": 80, "n_boosted": 1, "n_trees": 60, "min_leaf": 5}
 _FLAGS = ("critical", "warning", "watch")
+_ASSUMED = "the past says nothing of an assumed change"
 _LEARNED_ONLY = "not by its own projection: items in a like position ran out in the past"
 
 
@@ -187,11 +188,16 @@ def _reason_off(tables: Tables, settings: Settings, what_if: bool) -> str:
     if not settings.learned_flag:
         return "Settings.learned_flag is False"
     if what_if:
-        return "the past says nothing of an assumed change"
+        return _ASSUMED
     dates = int(tables.inventory["date"].nunique())
     if dates < LEAST_DATES:
         return f"it needs {LEAST_DATES} dates in the table inventory, there are {dates}"
     return ""
+
+
+def no_learned_flags(n_items: int) -> LearnedFlags:
+    """Nothing learned, as for a what-if: the past says nothing of an assumed change."""
+    return _off(n_items, _ASSUMED)
 
 
 def _off(n_items: int, reason: str) -> LearnedFlags:

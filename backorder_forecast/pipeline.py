@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from backorder_forecast.answers import assemble, item_picture, with_answers
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.errors import InvalidSettings
-from backorder_forecast.fitting import fit_world
+from backorder_forecast.fitting import Fitted, fit_world
 from backorder_forecast.forecasters import as_forecaster
 from backorder_forecast.mapping import mapping_text
 from backorder_forecast.result import Plan
@@ -19,6 +19,7 @@ from backorder_forecast.scenario import Scenario
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import BucketResult, simulate
 from backorder_forecast.tables import Tables
+from backorder_forecast.what_if import changed
 
 if TYPE_CHECKING:
     from backorder_forecast.baselines import Forecaster
@@ -67,12 +68,18 @@ def make_plan(
     """
     check_inputs(tables, settings, scenario, [demand_model])
     settings = settings or Settings()
-    report = progress or _silent
-    timings = _Timings(report)
-    fitted = fit_world(tables, settings, demand_model=demand_model, scenario=scenario, lap=timings.lap)
+    timings = _Timings(progress or _silent)
+    fitted = fit_world(tables, settings, demand_model=demand_model, what_if=scenario is not None, lap=timings.lap)
+    return _plan(fitted, scenario, timings)
+
+
+def _plan(learned: Fitted, scenario: Scenario | None, timings: _Timings) -> Plan:
+    """The plan of a fitted world, changed as a scenario says."""
+    tables, settings = learned.known.tables, learned.world.settings
+    fitted = learned if scenario is None else changed(learned, scenario)
     bounds = bucket_bounds(len(fitted.world.facts), fitted.world.bucket_items)
     run = partial(simulate, fitted.world, stock_known=bool(fitted.world.facts["stock_known"].any()))
-    results = map_buckets(run, bounds, workers=settings.workers, progress=partial(report, "simulation"))
+    results = map_buckets(run, bounds, workers=settings.workers, progress=partial(timings.report, "simulation"))
     timings.lap("simulation")
     frames = assemble(fitted, results)
     timings.lap("frames")
@@ -80,10 +87,14 @@ def make_plan(
     def picture(sku: str, location: str) -> ItemPicture:
         return with_answers(item_picture(fitted, sku, location), frames)
 
+    def what_if(later: Scenario) -> Plan:
+        check_inputs(tables, settings, later)
+        return _plan(learned, later if scenario is None else scenario.then(later), _Timings(_silent))
+
     return Plan(
         frames=frames, settings=settings, as_of=tables.as_of, freq=fitted.history.panel.freq,
         mapping_text=mapping_text(tables), notes=fitted.notes, pictures=picture,
-        timings=timings.seconds | _summed(results),
+        timings=timings.seconds | _summed(results), what_ifs=what_if,
     )  # fmt: skip
 
 
@@ -124,11 +135,11 @@ class _Timings:
 
     def __init__(self, report: Progress) -> None:
         self.seconds: dict[str, float] = {}
-        self._report = report
+        self.report = report
         self._last = perf_counter()
 
     def lap(self, stage: str) -> None:
         now = perf_counter()
         self.seconds[stage] = now - self._last
         self._last = now
-        self._report(stage, 1.0)
+        self.report(stage, 1.0)

@@ -7,7 +7,6 @@ them does not reach the plan.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,11 +23,14 @@ from backorder_forecast.folder import read_folder, write_folder
 from backorder_forecast.frames import FRAMES, empty_frame, format_values, missing_columns
 from backorder_forecast.plots import ItemPicture, picture_svg, plot_item
 from backorder_forecast.report import Picture, write_html
-from backorder_forecast.settings import Settings, meanings
+from backorder_forecast.settings import Settings
+from backorder_forecast.settings_table import settings_frame, settings_from_dict, settings_to_dict
 from backorder_forecast.summary import summarise, summary_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from backorder_forecast.scenario import Scenario
 
 _PERIODS = {"D": "days", "MS": "months"}
 
@@ -53,6 +55,8 @@ class Plan:
         Sentences: what could not be computed, and which table would give it.
     pictures
         Function (sku, location) -> ItemPicture that draws one item's paths again; None for a plan from a folder.
+    what_ifs
+        Function Scenario -> Plan of the same fitted world; None for a plan from a folder.
     timings
         Seconds by stage.
     """
@@ -64,6 +68,7 @@ class Plan:
     mapping_text: str = ""
     notes: tuple[str, ...] = ()
     pictures: Callable[[str, str], ItemPicture] | None = None
+    what_ifs: Callable[[Scenario], Plan] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -206,7 +211,45 @@ class Plan:
         """One row per table and rule; in each, rows used + merged + set aside = rows read."""
         return self._frame("data_quality")
 
-    # --- ways out
+    # --- what if, and ways out
+
+    def what_if(self, scenario: Scenario) -> Plan:
+        """The plan had a change been made, on the same random numbers and without learning anything anew.
+
+        Equal to `make_plan(tables, settings, scenario=scenario)`, and faster by what fitting takes. A what-if of a
+        what-if holds the changes of both; of what both name the later one counts.
+
+        Parameters
+        ----------
+        scenario
+            What is different, such as Scenario(order_arrives={"PO 4711": 3}).
+
+        Returns
+        -------
+        Plan
+            To be held against this one by `compare_plans`; its flags go by the projection alone.
+
+        Raises
+        ------
+        InvalidSettings
+            For names that the tables do not know, or if the plan was read from a folder: it holds no fitted models.
+
+        Examples
+        --------
+        >>> import backorder_forecast as bf
+        >>> days = pd.date_range("2024-01-01", "2024-06-30")
+        >>> sales = pd.DataFrame({"sku": "A", "date": days, "quantity": 2.0})
+        >>> stock = pd.DataFrame({"sku": ["A"], "date": days[-1:], "on_hand": [50.0]})
+        >>> plan = bf.make_plan(bf.read_tables({"sales": sales, "inventory": stock}), bf.Settings(n_paths=50))
+        >>> more = plan.what_if(bf.Scenario(demand_factor={"all": 3.0}))
+        >>> [float(p.stockouts["p_stockout_14"].iloc[0]) for p in (plan, more)]
+        [0.0, 1.0]
+        """
+        if self.what_ifs is None:
+            raise InvalidSettings(
+                "this plan holds frames alone, no fitted models; make it with make_plan, or give make_plan a scenario"
+            )
+        return self.what_ifs(scenario)
 
     def alerts(self, top: int | None = None) -> pd.DataFrame:
         """The flagged items whose stockout would cost most: as many as there is time to act on.
@@ -350,93 +393,3 @@ def _caption(risk: Mapping[Any, Any]) -> str:
     if isinstance(risk["cause"], str) and risk["cause"]:
         words.append(f"main cause: {risk['cause']}")
     return ", ".join(words) + "."
-
-
-def settings_to_dict(settings: Settings) -> dict[str, Any]:
-    """Settings as plain values that JSON and TOML can write.
-
-    Examples
-    --------
-    >>> settings_from_dict(settings_to_dict(Settings(seed=7))) == Settings(seed=7)
-    True
-    """
-    return {f.name: _plain(getattr(settings, f.name)) for f in dataclasses.fields(settings)}
-
-
-def settings_from_dict(values: Mapping[str, Any]) -> Settings:
-    """Settings from plain values; unknown names and wrong types raise `InvalidSettings`, all of them at once.
-
-    Examples
-    --------
-    >>> settings_from_dict({"horizon_days": 30}).horizon_days
-    30
-    >>> settings_from_dict({"horizon": 30})
-    Traceback (most recent call last):
-    ...
-    backorder_forecast.errors.InvalidSettings: unknown setting 'horizon' (did you mean 'horizon_days'?)
-    """
-    defaults = {f.name: getattr(Settings(), f.name) for f in dataclasses.fields(Settings)}
-    problems, given = [], {}
-    for name, value in values.items():
-        if name not in defaults:
-            problems.append(str(unknown_option("setting", name, sorted(defaults))).split("; valid are")[0])
-            continue
-        wanted, converted = defaults[name], _tuples(value)
-        if not _same_kind(wanted, converted):
-            problems.append(f"{name} is a {_kind_words(wanted)}, got {value!r}")
-            continue
-        given[name] = converted
-    if problems:
-        raise InvalidSettings("; ".join(problems))
-    return Settings(**given)
-
-
-def settings_frame(settings: Settings) -> pd.DataFrame:
-    """Settings with their meaning: setting, value (text), default (bool), meaning.
-
-    Examples
-    --------
-    >>> settings_frame(Settings(seed=3)).query("not default")[["setting", "value"]].to_dict("list")
-    {'setting': ['seed'], 'value': ['3']}
-    """
-    defaults, explained = Settings(), meanings()
-    rows = []
-    for f in dataclasses.fields(settings):
-        value = getattr(settings, f.name)
-        rows.append((f.name, _value_words(value), value == getattr(defaults, f.name), explained.get(f.name, "")))
-    return pd.DataFrame(rows, columns=["setting", "value", "default", "meaning"])
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _tuples(v) for k, v in value.items()}
-    return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
-
-
-def _same_kind(wanted: Any, value: Any) -> bool:
-    if isinstance(wanted, bool) or isinstance(value, bool):
-        return isinstance(wanted, bool) and isinstance(value, bool)
-    if isinstance(wanted, float):
-        return isinstance(value, (int, float))
-    return isinstance(value, Mapping if isinstance(wanted, Mapping) else type(wanted))
-
-
-def _kind_words(wanted: Any) -> str:
-    words = {bool: "choice of true and false", int: "number (int)", float: "number", str: "text", tuple: "list"}
-    return words.get(type(wanted), "table of values")
-
-
-def _value_words(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return "; ".join(f"{k} {_value_words(v)}" for k, v in value.items())
-    if isinstance(value, tuple):
-        return ", ".join(_value_words(v) for v in value)
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)

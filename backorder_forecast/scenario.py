@@ -7,8 +7,11 @@ apply to one item.
 
 from __future__ import annotations
 
+import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from numbers import Real
 from types import MappingProxyType
 
@@ -28,7 +31,17 @@ _EXAMPLES = {
     "supplier_closed": '{"ACME": ("2024-08-01", "2024-08-20")}',
     "extra_order": '{"A-1": 50}, or {"A-1": (50, 7)} where it arrives in 7 days',
     "on_hand": '{"A-1": 0}',
+    "order_arrives": '{"PO 4711": 3}, or {"PO 4711": "2024-07-05"}',
 }
+_NAMED_BY = {
+    "supplier": "products, supplier_items or purchase_orders (column supplier) would name them",
+    "category": "products (column category) would name them",
+    "product_type": "products (column product_type) would name them",
+    "location": "sales or inventory (column location) would name them",
+    "open order": "purchase_orders without a received_date, with po_id, sku and quantity_ordered, would name them",
+}
+_SHOWN = 20
+_NEAR = 5
 EXTRA_ORDER = "what-if order"
 """po_id of the orders that a scenario adds."""
 
@@ -53,6 +66,9 @@ class Scenario:
         {"A-1": (50, 7)}: they arrive in 7 days. At each location of the sku.
     on_hand
         {"A-1": 0}: units on hand instead of the recorded ones (over all locations of a sku, the same number each).
+    order_arrives
+        {"PO 4711": 3} or {"PO 4711": "2024-07-05"}: all open lines of a purchase order arrive in so many days, or on
+        that day. Written as po_id is, or as sentences name it ("PO 4711" for 4711).
 
     Examples
     --------
@@ -66,6 +82,7 @@ class Scenario:
     recall: Sequence[str] = ()
     extra_order: Mapping[str, float | tuple[float, int]] = field(default_factory=dict)
     on_hand: Mapping[str, float] = field(default_factory=dict)
+    order_arrives: Mapping[str, int | str | pd.Timestamp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _EXAMPLES:
@@ -92,6 +109,12 @@ class Scenario:
                     "supplier_closed has a first and a last day, as in "
                     f"{_EXAMPLES['supplier_closed']}; got {supplier!r}: {days!r}"
                 )
+        for name, when in self.order_arrives.items():
+            if not (_is_number(when) and int(when) == when >= 1 if isinstance(when, Real) else _is_day(when)):
+                raise InvalidSettings(
+                    "order_arrives is a number of whole days from now, 1 or more, or a date, as in "
+                    f"{_EXAMPLES['order_arrives']}; got {name!r}: {when!r}"
+                )
         for sku, order in self.extra_order.items():
             units, *day = order if isinstance(order, tuple) else (order,)
             timed = len(day) == 0 or (len(day) == 1 and _is_number(day[0]) and day[0] == int(day[0]) >= 1)
@@ -115,6 +138,20 @@ class Scenario:
                 )
         return named
 
+    def then(self, later: Scenario) -> Scenario:
+        """The changes of both; of what both name the later one counts.
+
+        Examples
+        --------
+        >>> Scenario(on_hand={"A": 5, "B": 1}).then(Scenario(on_hand={"A": 0}, recall=("C",))).describe()
+        'C recalled; 0 of A on hand; 1 of B on hand'
+        """
+        mine, theirs = self.factors(), later.factors()
+        factors = {by: {**mine.get(by, {}), **theirs.get(by, {})} for by in (*mine, *theirs)}
+        rest = {name: {**getattr(self, name), **getattr(later, name)} for name in _EXAMPLES if name != "demand_factor"}
+        recall = tuple(dict.fromkeys([*self.recall, *later.recall]))
+        return Scenario(demand_factor=factors, recall=recall, **rest)
+
     def describe(self) -> str:
         """The changes in words."""
         parts = [
@@ -132,6 +169,9 @@ class Scenario:
             units, *day = order if isinstance(order, tuple) else (order,)
             parts.append(f"{units:g} more of {sku} ordered" + (f", arriving in {day[0]} days" if day else ""))
         parts += [f"{q:g} of {s} on hand" for s, q in self.on_hand.items()]
+        for name, when in self.order_arrives.items():
+            on = f"in {when:g} days" if isinstance(when, Real) else f"on {pd.Timestamp(when):%Y-%m-%d}"
+            parts.append(f"order {name} arrives {on}")
         return "; ".join(parts) or "no change"
 
     def demand_factors(self, facts: pd.DataFrame) -> NDArray[np.float64]:
@@ -154,7 +194,7 @@ class Scenario:
         names = sorted({str(name) for name in known} - {""})
         for supplier in (*self.supplier_delay_days, *self.supplier_closed):
             if supplier not in names:
-                raise unknown_option("supplier", supplier, names[:20])
+                raise _unknown("supplier", supplier, names)
 
     def closures(self, known: Closures, as_of: pd.Timestamp) -> Closures:
         """The known closures and those of the scenario."""
@@ -183,12 +223,37 @@ class Scenario:
         dates = {c: orders[c].dtype for c in orders if orders[c].dtype.kind == "M"}
         return both.astype(dates).reset_index(drop=True)
 
-    def fixed_days(self, lines: pd.DataFrame) -> NDArray[np.int64]:
+    def fixed_days(self, lines: pd.DataFrame, as_of: pd.Timestamp) -> NDArray[np.int64]:
         """Day on which each open line arrives because the scenario says so, 0 for the others, shape (n_lines,)."""
         days = {sku: int(order[1]) for sku, order in self.extra_order.items() if isinstance(order, tuple)}
         added = (lines["po_id"] == EXTRA_ORDER).to_numpy()
         found = lines["sku"].astype("str").map(days).fillna(0).to_numpy(dtype=np.int64)
-        return np.where(added, found, 0)
+        fixed = np.where(added, found, 0)
+        for name, when in self.order_arrives.items():
+            fixed[self._lines_of(name, lines)] = self._day(name, when, as_of)
+        return fixed
+
+    @staticmethod
+    def _lines_of(name: str, lines: pd.DataFrame) -> NDArray[np.bool_]:
+        known = lines["po_id"].astype("str")
+        hit = (known == name).to_numpy()
+        if not hit.any():
+            bare = re.sub(r"^PO[ -]?", "", name, flags=re.IGNORECASE).strip()
+            hit = (known == bare).to_numpy() & (bare != "")
+        if not hit.any():
+            raise _unknown("open order", name, sorted(set(known) - {"", EXTRA_ORDER}))
+        return hit
+
+    @staticmethod
+    def _day(name: str, when: float | str | pd.Timestamp, as_of: pd.Timestamp) -> int:
+        if isinstance(when, Real):
+            return int(when)
+        days = (pd.Timestamp(when) - as_of).days
+        if days < 1:
+            raise InvalidSettings(
+                f"order_arrives is a day after the last known one, {as_of:%Y-%m-%d}; got {name!r}: {when!r}"
+            )
+        return days
 
     def held(self, facts: pd.DataFrame) -> NDArray[np.bool_]:
         """Items that the scenario recalls, shape (n_items,)."""
@@ -209,7 +274,27 @@ class Scenario:
     @staticmethod
     def _must_hit(hit: NDArray[np.bool_], by: str, name: str, facts: pd.DataFrame) -> None:
         if not hit.any():
-            raise unknown_option(by, name, sorted(facts[by].astype("str").unique())[:20])
+            raise _unknown(by, name, sorted(set(facts[by].astype("str").fillna("")) - {""}))
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> InvalidSettings:
+    """Error for a name that nothing has: those that come near, or that none is known at all."""
+    if not known:
+        table = _NAMED_BY.get(kind, "")
+        return InvalidSettings(f"unknown {kind} {name!r}: the tables name no {kind}" + (f"; {table}" if table else ""))
+    if len(known) <= _SHOWN:
+        return unknown_option(kind, name, known)
+    near = difflib.get_close_matches(name, known, n=_NEAR, cutoff=0.5)
+    folded = [k for k in known if name.casefold() in k.casefold()][:_NEAR]
+    near = list(dict.fromkeys([*near, *folded])) or known[:_NEAR]
+    return InvalidSettings(f"unknown {kind} {name!r} among {len(known):,}; near it: {', '.join(near)}")
+
+
+def _is_day(when: object) -> bool:
+    try:
+        return isinstance(when, str | date) and not pd.isna(pd.Timestamp(when))
+    except (TypeError, ValueError):
+        return False
 
 
 def _is_number(value: object) -> bool:

@@ -28,6 +28,7 @@ from backorder_forecast.scenario import Scenario
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World
 from backorder_forecast.tables import read_tables
+from backorder_forecast.what_if import changed
 
 Floats = NDArray[np.float64]
 QUICK = Settings(n_paths=40, horizon_days=20, workers=1)
@@ -75,7 +76,8 @@ class Interval:
 
 
 def world_of(tables: Any, chosen: Settings, model: Any, scenario: Scenario | None = None) -> World:
-    return fit_world(tables, chosen, demand_model=model, scenario=scenario, lap=lambda stage: None).world
+    fitted = fit_world(tables, chosen, demand_model=model, lap=lambda stage: None)
+    return fitted.world if scenario is None else changed(fitted, scenario).world
 
 
 def drawn(model: DemandModel, clock: Clock, n_paths: int, seed: int = 1) -> Floats:

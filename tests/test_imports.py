@@ -41,11 +41,11 @@ ORDER = (
     "queues", "queue_walk", "allocation", "atp", "lines", "promises", "patience_forms", "patience", "waits",
     "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices", "causes",
     # results
-    "summary", "folder", "report", "excel", "result",
+    "summary", "folder", "report", "excel", "settings_table", "result",
     # all stages together
     "scenario", "engine", "phantom", "facts", "hidden", "snapshots", "stockout_features",
-    "probabilities", "classifier", "learned_flags", "cause_words", "explaining", "simulation", "fitting",
-    "answers", "pipeline", "compare", "backtest", "cli",
+    "probabilities", "classifier", "learned_flags", "cause_words", "explaining", "simulation", "plan_notes",
+    "fitting", "what_if", "answers", "pipeline", "compare", "backtest", "cli",
 )  # fmt: skip
 
 

@@ -13,8 +13,9 @@ from plan_fixture import AS_OF, made_up_plan
 
 from backorder_forecast.errors import BackorderForecastError, InvalidSettings
 from backorder_forecast.frames import FRAMES, empty_frame
-from backorder_forecast.result import Plan, settings_frame, settings_from_dict, settings_to_dict
+from backorder_forecast.result import Plan
 from backorder_forecast.settings import Settings
+from backorder_forecast.settings_table import settings_frame, settings_from_dict, settings_to_dict
 
 
 def _plan(**frames: pd.DataFrame) -> Plan:

@@ -89,6 +89,12 @@ def test_a_delay_of_a_supplier_that_nobody_knows_is_refused() -> None:
         ({"extra_order": {"A": 0}}, "extra_order is a number of units above 0"),
         ({"extra_order": {"A": (5, 0)}}, "extra_order is a number of units above 0"),
         ({"extra_order": {"A": (5, 1.5)}}, "extra_order is a number of units above 0"),
+        ({"order_arrives": {"4711": 0}}, "order_arrives is a number of whole days from now, 1 or more, or a date"),
+        ({"order_arrives": {"4711": 1.5}}, "order_arrives is a number of whole days"),
+        ({"order_arrives": {"4711": "soon"}}, "order_arrives is a number of whole days"),
+        ({"order_arrives": {"4711": None}}, "order_arrives is a number of whole days"),
+        ({"order_arrives": {"4711": True}}, "order_arrives is a number of whole days"),
+        ({"order_arrives": "4711"}, "order_arrives must name what it changes, as in .*PO 4711"),
     ],
 )
 def test_impossible_changes_are_refused(options: dict[str, Any], message: str) -> None:
@@ -145,10 +151,44 @@ def test_extra_orders_are_purchase_orders_of_today() -> None:
         ["B", "x", 50.0], ["B", "y", 50.0], ["A", "x", 5.0]
     ]  # fmt: skip
     assert (orders.dtypes[["order_date", "received_date"]] == known.dtypes[["order_date", "received_date"]]).all()
-    assert scenario.fixed_days(orders).tolist() == [0, 0, 0, 7]
+    assert scenario.fixed_days(orders, as_of).tolist() == [0, 0, 0, 7]
     assert Scenario().with_orders(known, FACTS, as_of) is known
     with pytest.raises(InvalidSettings, match="unknown sku 'Z'"):
         Scenario(extra_order={"Z": 1}).with_orders(known, FACTS, as_of)
+
+
+def test_an_order_arrives_when_it_is_said_to() -> None:
+    as_of = pd.Timestamp("2024-06-30")
+    lines = pd.DataFrame({"po_id": ["4711", "PO-12", "4711", ""], "sku": ["A", "A", "B", "B"]})
+    days = Scenario(order_arrives={"PO 4711": 3, "PO-12": "2024-07-05"}).fixed_days(lines, as_of)
+    assert days.tolist() == [3, 5, 3, 0]
+    with pytest.raises(InvalidSettings, match="a day after the last known one, 2024-06-30; got '4711': '2024-06-30'"):
+        Scenario(order_arrives={"4711": "2024-06-30"}).fixed_days(lines, as_of)
+    with pytest.raises(InvalidSettings, match=r"unknown open order '4712' \(did you mean '4711'\?\); valid are: 4711"):
+        Scenario(order_arrives={"4712": 3}).fixed_days(lines, as_of)
+    with pytest.raises(InvalidSettings, match="the tables name no open order; purchase_orders without a received_date"):
+        Scenario(order_arrives={"4712": 3}).fixed_days(lines.iloc[:0], as_of)
+
+
+def test_names_that_match_nothing_are_told_with_what_comes_near() -> None:
+    with pytest.raises(InvalidSettings, match="unknown supplier 'ACME': the tables name no supplier; products"):
+        Scenario(supplier_delay_days={"ACME": 5}).check_suppliers(["", ""])
+    blank = FACTS.assign(category="")
+    with pytest.raises(InvalidSettings, match="unknown category 'toys': the tables name no category; products"):
+        Scenario(demand_factor={"category": {"toys": 2.0}}).demand_factors(blank)
+    many = pd.DataFrame({"sku": [f"SKU-{k:04d}" for k in range(900)], "on_hand": 1.0})
+    with pytest.raises(InvalidSettings, match="unknown sku 'SKU-1234' among 900; near it: SKU-") as told:
+        Scenario(on_hand={"SKU-1234": 1}).stock(many)
+    assert len(str(told.value)) < 150
+
+
+def test_a_later_scenario_adds_to_an_earlier_one() -> None:
+    first = Scenario(demand_factor={"all": 2.0, "sku": {"A": 3.0}}, supplier_delay_days={"ACME": 5}, recall=("A",))
+    later = Scenario(demand_factor={"sku": {"B": 0.5}}, supplier_delay_days={"ACME": 1}, recall=("B", "A"))
+    both = first.then(later)
+    assert both.demand_factors(FACTS).tolist() == [6.0, 1.0, 1.0]
+    assert both.delays(FACTS["supplier"]).tolist() == [1, 0, 0]
+    assert both.recall == ("A", "B")
 
 
 def test_a_recall_holds_every_location_of_the_item() -> None:
@@ -164,4 +204,7 @@ def test_further_changes_are_told_in_words() -> None:
     assert scenario.describe() == (
         "supplier ACME closed from 2024-08-01 to 2024-08-20; A recalled; 50 more of A ordered;"
         " 5 more of B ordered, arriving in 7 days"
+    )
+    assert Scenario(order_arrives={"PO 7": 3, "8": "2024-07-05"}).describe() == (
+        "order PO 7 arrives in 3 days; order 8 arrives on 2024-07-05"
     )

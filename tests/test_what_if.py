@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import pandas as pd
 import pytest
 from hand_made import constant_sales
 
+from backorder_forecast.compare import compare_plans
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.pipeline import make_plan
 from backorder_forecast.result import Plan
-from backorder_forecast.scenario import Scenario
+from backorder_forecast.scenario import EXTRA_ORDER, Scenario
 from backorder_forecast.settings import Settings
 from backorder_forecast.tables import read_tables
 
@@ -176,6 +178,68 @@ def test_a_what_if_changes_only_what_it_names() -> None:
     plain = plan_of(10, orders)
     for scenario in (Scenario(), Scenario(supplier_closed={"ACME": ("2030-01-01", "2030-01-02")})):
         pd.testing.assert_frame_equal(plain.stockouts, plan_of(10, orders, scenario=scenario).stockouts)
+
+
+def test_one_order_that_is_expedited_or_put_off_moves_its_item_alone() -> None:
+    plan = plan_of(2, on_order(60, 8))
+    soon, late = (plan.what_if(Scenario(order_arrives={"PO 4711": day})) for day in (1, "2024-07-28"))
+    assert risk(soon)["p_stockout"] < risk(plan)["p_stockout"] <= risk(late)["p_stockout"]
+    assert risk(soon)["p_unmet_before_arrival"] < 0.05
+    assert risk(late)["p_unmet_before_arrival"] > 0.5
+    assert "order PO 4711 arrives on 2024-07-28" in late.notes[0]
+    moved = compare_plans(plan, soon)
+    assert moved["kind"].isin(["better_risk", "risk_moved"]).any()
+    with pytest.raises(InvalidSettings, match=r"unknown open order '4712' \(did you mean '4711'"):
+        plan.what_if(Scenario(order_arrives={"4712": 1}))
+
+
+SCENARIOS = {
+    "demand": Scenario(demand_factor={"all": 1.4}),
+    "delay": Scenario(supplier_delay_days={"ACME": 12}),
+    "closed": Scenario(supplier_closed={"ACME": ("2024-07-02", "2024-07-12")}),
+    "recall": Scenario(recall=("A",)),
+    "order": Scenario(extra_order={"A": (30, 4)}),
+    "stock": Scenario(on_hand={"A": 55}),
+    "arrives": Scenario(order_arrives={"4711": 2}),
+}
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_a_what_if_of_a_plan_is_the_plan_made_with_the_scenario(name: str) -> None:
+    orders = on_order(60, 8)
+    quick = plan_of(10, orders).what_if(SCENARIOS[name])
+    slow = plan_of(10, orders, scenario=SCENARIOS[name])
+    for frame in slow.frames:
+        pd.testing.assert_frame_equal(quick.frames[frame], slow.frames[frame], check_exact=True)
+    assert quick.notes == slow.notes
+
+
+def test_a_what_if_is_the_plan_of_tables_in_which_it_is_so() -> None:
+    # An order of today tells nothing of lead times yet, so nothing else is learned from these tables.
+    orders = on_order(60, 8)
+    today = {"supplier": "ACME", "sku": "A", "order_date": AS_OF, "quantity_ordered": 40.0, "po_id": EXTRA_ORDER}
+    asked = plan_of(10, orders).what_if(Scenario(extra_order={"A": 40}))
+    there = plan_of(10, pd.concat([orders, pd.DataFrame([today])], ignore_index=True))
+    for frame in ("stockouts", "causes", "reorders", "forecasts", "wait_cutoffs", "excess"):
+        pd.testing.assert_frame_equal(asked.frames[frame], there.frames[frame], check_exact=True)
+
+
+def test_what_ifs_of_a_what_if_hold_both_changes() -> None:
+    plan = plan_of(10, on_order(60, 8))
+    one, two = Scenario(on_hand={"A": 30}), Scenario(demand_factor={"all": 2.0})
+    stepwise = plan.what_if(one).what_if(two)
+    pd.testing.assert_frame_equal(stepwise.stockouts, plan.what_if(one.then(two)).stockouts)
+    assert stepwise.stockouts["on_hand"].iloc[0] == 30
+    # The plan itself stays as it was.
+    pd.testing.assert_frame_equal(plan.stockouts, plan_of(10, on_order(60, 8)).stockouts)
+
+
+def test_a_saved_plan_knows_no_what_ifs(tmp_path: Path) -> None:
+    plan_of(10, on_order(60, 8)).to_folder(tmp_path)
+    with pytest.raises(InvalidSettings, match="holds frames alone, no fitted models; make it with make_plan"):
+        Plan.from_folder(tmp_path).what_if(Scenario())
+    with pytest.raises(InvalidSettings, match="scenario must be Scenario"):
+        plan_of(10, on_order(60, 8)).what_if({"on_hand": 3})  # type: ignore[arg-type]
 
 
 def test_lead_times_longer_than_the_simulated_days_are_not_safe() -> None:

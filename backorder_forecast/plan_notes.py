@@ -1,0 +1,96 @@
+"""What is to be said of a plan in sentences: what could not be computed and why, what was assumed, what has changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from backorder_forecast.clock import DAYS_PER_PERIOD
+from backorder_forecast.forecasters import model_name
+from backorder_forecast.leadtimes import LeadTimes
+from backorder_forecast.panel import DemandPanel
+from backorder_forecast.receipts import OpenLines
+from backorder_forecast.settings import Settings
+from backorder_forecast.supply_events import unmatched_notes
+
+if TYPE_CHECKING:
+    from backorder_forecast.baselines import Forecaster
+    from backorder_forecast.fitting import History, Known
+    from backorder_forecast.simulation import World
+    from backorder_forecast.tables import Tables
+
+
+def plan_notes(world: World, history: History, known: Known) -> tuple[str, ...]:
+    """All sentences, those on the data first."""
+    tables, facts, model = known.tables, world.facts, world.model
+    missing = _missing_notes(tables, facts, world.orders, world.lead, world.settings)
+    effects = model.effects.notes if model.effects is not None else ()
+    demand = _season_note(history.panel) if known.demand_model is None else _given_note(tables, known.demand_model)
+    suppliers = {*known.orders["supplier"].astype("str"), *facts["supplier"].astype("str")}
+    astray = unmatched_notes(tables.events, facts, suppliers)
+    notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects, *astray]
+    if bool(facts["stock_known"].any()):
+        notes.append(known.flag_note)
+    notes += [note for note in (world.calibration.note(world.settings.promise_level),) if note]
+    return tuple(notes)
+
+
+def _season_note(panel: DemandPanel) -> tuple[str, ...]:
+    years = panel.n_periods * DAYS_PER_PERIOD[panel.freq] / 365.25
+    if years >= 1.98:
+        return ()
+    return (f"{years:.1f} years of sales: a yearly season needs two, none is assumed",)
+
+
+def _given_note(tables: Tables, model: Forecaster | str) -> tuple[str, ...]:
+    events = "; it does not know the table events" if tables.has("events") else ""
+    return (f"demand is forecast by {model_name(model)} instead of the library's own model{events}",)
+
+
+def _missing_notes(
+    tables: Tables, facts: pd.DataFrame, orders: OpenLines, lead: LeadTimes, settings: Settings
+) -> tuple[str, ...]:
+    notes = []
+    if not tables.has("inventory"):
+        notes.append(
+            "no stock: stockouts, order quantities, fill dates, wait cutoffs, cash and excess need the table inventory"
+            " (sku, date, on_hand)"
+        )
+    elif not bool(facts["stock_known"].all()):
+        unknown = facts.loc[~facts["stock_known"], "sku"]
+        notes.append(
+            f"{len(unknown)} items have no stock record and are left out of stockouts and orders, such as "
+            + ", ".join(unknown.astype("str").head(3))
+        )
+    if not tables.has("purchase_orders"):
+        notes.append(
+            "no purchase orders: lead times are the stated ones or the default, nothing is on order; the table"
+            " purchase_orders (supplier, order_date, received_date) would give both"
+        )
+    elif not len(orders.frame):
+        notes.append("no open purchase orders with item and quantity are known: nothing is on order")
+    if tables.has("purchase_orders") and not lead.laws["n_received"].iloc[0]:
+        notes.append(
+            "no purchase order has both an order date and a receipt: lead times are the stated ones, else"
+            f" {settings.default_lead_time_days} days"
+        )
+    if not tables.has("backorders"):
+        notes.append(
+            "no backorders: fill dates, promises, notices, backlog and cash need the table backorders (order_id, sku,"
+            " order_date, quantity)"
+        )
+    elif "prepaid_amount" not in tables.given("backorders"):
+        notes.append("backorders have no prepaid_amount: nothing counts as paid in advance, deposits and refunds are 0")
+    idle = facts.loc[(facts["daily_capacity"] == 0).to_numpy(), "sku"].astype("str")
+    if len(idle):
+        notes.append(
+            f"{len(idle)} items have a daily_capacity of 0, so nothing of them is made and no order arrives (leave it"
+            f" empty where there is no limit), such as {', '.join(idle.head(3))}"
+        )
+    if not tables.has("products"):
+        notes.append(
+            "no product master: prices, costs, minimum quantities, packs and product types are unknown; the table"
+            " products (sku, ...) would give them"
+        )
+    return tuple(notes)

@@ -112,8 +112,10 @@ def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
     if bool(facts["stock_known"]):
         joins = world.joins[i : i + 1]
         start = np.array([float(facts["start"])])
-        levels = stock_quantiles(start[0], demand[0], receipts[0], float(joins[0]), [0.1, 0.5, 0.9])
-        passage = project_stock(start, demand, receipts, unmet="partial", wait_share=joins)
+        stay = world.stay(i, i + 1)
+        law = None if stay is None else stay[0]
+        levels = stock_quantiles(start[0], demand[0], receipts[0], float(joins[0]), [0.1, 0.5, 0.9], stay=law)
+        passage = project_stock(start, demand, receipts, unmet="partial", wait_share=joins, stay=stay)
         stock = pd.DataFrame(levels, columns=[0.1, 0.5, 0.9])
         stock.insert(0, "date", clock.starts[:horizon])
         out_now = start[0] < 0 or (start[0] <= 0 and facts["mean_daily"] > 0)

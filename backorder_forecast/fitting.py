@@ -48,7 +48,7 @@ class History:
     """What the tables say of the past: items, demand records, stock, panel.
 
     The exposure of `panel` counts demand that backorders record while out of stock; `in_stock` has the same codes, but
-    does not.
+    does not. `wait_share` is the share of unmet demand that waits, as far as the records of such days tell, (n_items,).
     """
 
     items: pd.DataFrame
@@ -56,6 +56,7 @@ class History:
     stock: StockHistory
     panel: DemandPanel
     in_stock: NDArray[np.float64]
+    wait_share: NDArray[np.float64]
 
 
 def read_history(tables: Tables, settings: Settings, *, freq: str | None = None) -> History:
@@ -77,28 +78,29 @@ def read_history(tables: Tables, settings: Settings, *, freq: str | None = None)
         exposure_days=stock.exposure, first_day=stock.first_day, exposure_freq=stock.freq,
     )  # fmt: skip
     in_stock = panel.exposure
+    wait_share = join_share(settings, items["product_type"].astype("str").fillna(""))
     if stock.exposure is not None:
-        visible = _visible(tables, items, demand, stock, settings)
+        visible, wait_share = _visible(tables, items, demand, stock, settings, wait_share)
         exposure = exposure_periods(visible, stock.first_day, panel.periods, freq, stock.freq)
         panel = replace(panel, exposure=exposure)
-    return History(items, records, stock, panel, in_stock)
+    return History(items, records, stock, panel, in_stock, wait_share)
 
 
 def _visible(
-    tables: Tables, items: pd.DataFrame, demand: pd.DataFrame, stock: StockHistory, settings: Settings
-) -> NDArray[np.float64]:
-    """Daily exposure of recorded demand: stock-outs hide only what backorders do not show."""
+    tables: Tables, items: pd.DataFrame, demand: pd.DataFrame, stock: StockHistory, settings: Settings,
+    prior: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:  # fmt: skip
+    """Daily exposure of recorded demand (stock-outs hide only what backorders do not show), and who waits."""
     exposure = stock.exposure
     if exposure is None or settings.sales_are == "orders":
         # Orders are recorded whether they can be shipped or not.
-        return np.ones((len(items), 1 if exposure is None else exposure.shape[1]))
+        return np.ones((len(items), 1 if exposure is None else exposure.shape[1])), prior
     if not tables.has("backorders"):
-        return exposure
+        return exposure, prior
     days = pd.date_range(stock.first_day, periods=exposure.shape[1], freq=stock.freq)
     recorded = daily_matrix(demand, items, days, freq=stock.freq).astype(np.float64)
-    types = items["product_type"].astype("str").fillna("")
-    share = waiting_shares(exposure, recorded, types, join_share(settings, types))
-    return visible_exposure(exposure, share)
+    share = waiting_shares(exposure, recorded, items["product_type"].astype("str").fillna(""), prior)
+    return visible_exposure(exposure, share), share
 
 
 def _with_first_sale(items: pd.DataFrame, demand: pd.DataFrame, as_of: pd.Timestamp, freq: str) -> pd.DataFrame:
@@ -153,6 +155,7 @@ def fit_world(
     orders = open_order_lines(placed, history.items, as_of=tables.as_of)
     lines = open_lines(tables.backorders, history.items, as_of=tables.as_of)
     facts = item_facts(tables, history.items, history.stock, orders, lines, settings)
+    facts["wait_share"] = history.wait_share
     shocks = fit_shocks(placed, orders, lead, facts, closures, settings.seed)
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier", "category"]])

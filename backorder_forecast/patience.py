@@ -67,6 +67,19 @@ class Patience:
     power: NDArray[np.float64]
     form_error: NDArray[np.float64]
 
+    def stay(self, start: int, stop: int, days: ArrayLike) -> NDArray[np.float64]:
+        """Share of those who wait that still does after given days, items start to stop, shape (n_items, n_days)."""
+        rows, wait = slice(start, stop), np.asarray(days, dtype=np.float64)
+        shape, rate = (self.frame[c].to_numpy(np.float64)[rows, None] for c in ("shape", "rate"))
+        share = stay_share(wait[None, :], shape, rate)
+        curve = self.curve[rows]
+        own = np.flatnonzero(curve >= 0)
+        if len(own):
+            grid = np.arange(self.curves.shape[1])
+            for i in own:
+                share[i] = np.interp(wait, grid, self.curves[curve[i]]) ** self.power[start + i]
+        return share
+
 
 def gamma_posterior(
     events: ArrayLike, exposure_days: ArrayLike, *, shape: ArrayLike, rate: ArrayLike

@@ -3,8 +3,9 @@
 In each period receipts come first, then waiting orders are filled, then new demand; levels are end of period. Two
 events differ and both are reported: `unmet` (demand exceeds what is there) and `zero` (stock reaches 0). The start
 level is on hand, less reserved and held stock, less what customers already wait for. No further orders are assumed:
-the projection says what happens if nothing is done. What unmet demand does (wait, be lost, or part of each) is
-`Settings.unmet`.
+the projection says what happens if nothing is done. What unmet demand does is `Settings.unmet`: it waits, is lost, or,
+if `partial`, joins the queue in part and leaves it by and by, as the patience of the item's customers says. Who waited
+at `as_of` stays in all three. Receipts serve the oldest first, among those who are still there.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from backorder_forecast.settings import UNMET, Settings
 NEVER = np.int32(2**31 - 1)
 """Period or day number of what does not happen on the simulated paths."""
 _POSITION = ("sku", "location", "on_hand", "on_order", "backordered")
+_EVERYBODY = np.ones((0, 1))
 HORIZONS = (7, 14, 30)
 """Days ahead for which P(stockout) is reported beside the horizon."""
 
@@ -54,6 +56,7 @@ def project_stock(
     *,
     unmet: str = "backorder",
     wait_share: NDArray[np.float64] | None = None,
+    stay: NDArray[np.float64] | None = None,
     n_periods: NDArray[np.int64] | None = None,
     horizon_periods: int | None = None,
 ) -> StockPaths:
@@ -69,6 +72,9 @@ def project_stock(
         backorder, lost or partial.
     wait_share
         For partial: share of unmet demand that waits, shape (n_items,).
+    stay
+        For partial: share of those that still waits 0, 1, ... periods later, not rising from 1, shape (n_items,
+        n_lags); everybody by default, and the last share holds beyond.
     n_periods
         Periods to walk per item; all by default.
     horizon_periods
@@ -95,22 +101,30 @@ def project_stock(
     joins = {"backorder": np.ones(n_items), "lost": np.zeros(n_items), "partial": share}[unmet]
     horizon = total if horizon_periods is None else horizon_periods
     walk = walk.astype(np.int64)
-    unmet_at, zero_at, short, used_up, left, level = _walk(start, demand, receipts, joins, walk, horizon)
+    leaves = _EVERYBODY if stay is None or unmet != "partial" else np.ascontiguousarray(stay, dtype=np.float64)
+    unmet_at, zero_at, short, used_up, left, level = _walk(start, demand, receipts, joins, leaves, walk, horizon)
     return StockPaths(unmet_at, zero_at, short, used_up, left, level, walk)
 
 
 def stock_quantiles(
-    start: float, demand: NDArray[np.float64], receipts: NDArray[np.float64], joins: float, levels: list[float]
+    start: float,
+    demand: NDArray[np.float64],
+    receipts: NDArray[np.float64],
+    joins: float,
+    levels: list[float],
+    *,
+    stay: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
-    """Quantiles of one item's projected level: demand, receipts (n_paths, n_periods) -> (n_periods, n_levels)."""
-    level = np.full(demand.shape[0], float(start))
-    out = np.empty((demand.shape[1], len(levels)))
-    for t in range(demand.shape[1]):
-        level = level + receipts[:, t]
-        missed = np.maximum(demand[:, t] - np.maximum(level, 0.0), 0.0)
-        level = level - demand[:, t] + (1.0 - joins) * missed
-        out[t] = np.quantile(level, levels, method="inverted_cdf")
-    return out
+    """Quantiles of one item's projected level: demand, receipts (n_paths, n_periods) -> (n_periods, n_levels).
+
+    `joins` is the share of unmet demand that waits, `stay` (n_lags,) the share of it that still does later.
+    """
+    n_paths, n_periods = demand.shape
+    level, missed, queue = np.empty((n_paths, n_periods)), np.empty(n_periods), np.empty(n_periods)
+    law = np.ones(1) if stay is None else np.asarray(stay, dtype=np.float64)
+    for p in range(n_paths):
+        _level_path(float(start), demand[p], receipts[p], float(joins), law, True, level[p], missed, queue)
+    return np.asarray(np.quantile(level, levels, axis=0, method="inverted_cdf").T)
 
 
 def stockout_frame(
@@ -203,7 +217,7 @@ def stockout_frame(
 
 
 def join_share(settings: Settings, product_type: pd.Series) -> NDArray[np.float64]:
-    """Share of unmet demand that waits, per item: 1, 0, or one minus the share that never waits of its product type."""
+    """Share of unmet demand that waits, per item, before anything is learned: 1, 0, or what its type's prior says."""
     if settings.unmet == UNMET[0]:
         return np.ones(len(product_type))
     if settings.unmet == UNMET[1]:
@@ -255,7 +269,39 @@ def _order_by_day(
 
 
 @nb.njit(cache=True, nogil=True)
-def _walk(start, demand, receipts, joins, n_periods, horizon):  # type: ignore[no-untyped-def]
+def _level_path(start, demand, receipts, joins, stay, every, level, missed, queue):  # type: ignore[no-untyped-def]
+    """Level and unmet demand of one path: of those who joined the queue in period s, stay[t - s] are left in period t.
+
+    `level`, `missed` and `queue` are filled; levels below 0 are counted to the end only in the last period, unless
+    `every` one is wanted.
+    """
+    beyond = len(stay) - 1
+    # What is on the shelf, less the units that waited from the beginning.
+    shelf = start
+    oldest = 0
+    for t in range(len(demand)):
+        shelf += receipts[t]
+        while oldest < t and shelf > 0.0:
+            share = stay[min(t - oldest, beyond)]
+            waits = queue[oldest] * share
+            if waits > shelf:
+                queue[oldest] -= shelf / share
+                shelf = 0.0
+                break
+            shelf -= waits
+            oldest += 1
+        missed[t] = max(demand[t] - max(shelf, 0.0), 0.0)
+        # Set, not computed: a rest of rounding on an empty shelf would hide those who wait.
+        shelf = min(shelf, 0.0) if missed[t] > 0.0 else shelf - demand[t]
+        queue[t] = joins * missed[t]
+        level[t] = shelf
+        if shelf <= 0.0 and (every or t == len(demand) - 1):
+            for s in range(oldest, t + 1):
+                level[t] -= queue[s] * stay[min(t - s, beyond)]
+
+
+@nb.njit(cache=True, nogil=True)
+def _walk(start, demand, receipts, joins, stay, n_periods, horizon):  # type: ignore[no-untyped-def]
     n_items, n_paths, _ = demand.shape
     first_unmet = np.full((n_items, n_paths), NEVER, dtype=np.int32)
     first_zero = np.full((n_items, n_paths), NEVER, dtype=np.int32)
@@ -263,11 +309,27 @@ def _walk(start, demand, receipts, joins, n_periods, horizon):  # type: ignore[n
     used_up = np.full((n_items, n_paths), NEVER, dtype=np.int32)
     start_left = np.zeros((n_items, n_paths))
     last_level = np.zeros((n_items, n_paths))
+    levels, missing, queue = np.empty(demand.shape[2]), np.empty(demand.shape[2]), np.empty(demand.shape[2])
     for i in range(n_items):
         last = n_periods[i]
         still = not _anything(receipts[i], last)
         for p in range(n_paths):
             wanted_by = demand[i, p, :last]
+            if len(stay):
+                _level_path(start[i], wanted_by, receipts[i, p], joins[i], stay[i], False, levels, missing, queue)
+                left = start[i]
+                for t in range(last):
+                    left -= wanted_by[t]
+                    if left <= 0.0 and used_up[i, p] == NEVER:
+                        used_up[i, p] = t
+                    if missing[t] > 0.0:
+                        first_unmet[i, p] = min(first_unmet[i, p], np.int32(t))
+                        short_units[i, p] += missing[t] if t < horizon else 0.0
+                    if levels[t] <= 0.0:
+                        first_zero[i, p] = min(first_zero[i, p], np.int32(t))
+                start_left[i, p] = max(left, 0.0)
+                last_level[i, p] = levels[last - 1] if last else start[i]
+                continue
             if still:
                 found = _walk_still(start[i], wanted_by, joins[i], horizon)
                 first_unmet[i, p], first_zero[i, p], used_up[i, p] = found[0], found[1], found[1]

@@ -77,6 +77,7 @@ def order_need(
     next_arrival: NDArray[np.int64],
     *,
     joins: NDArray[np.float64],
+    stay: NDArray[np.float64] | None = None,
     n_periods: NDArray[np.int64] | None = None,
     later_demand: NDArray[np.float64] | None = None,
 ) -> OrderNeed:
@@ -92,6 +93,8 @@ def order_need(
         First period in which the order placed now, and the next one, is usable, shape (n_items, n_paths).
     joins
         Share of unmet demand before the arrival that waits for it, shape (n_items,).
+    stay
+        Share of those that still waits 0, 1, ... periods later, shape (n_items, n_lags); everybody by default.
     n_periods
         Periods to look at per item; all by default.
     later_demand
@@ -112,7 +115,8 @@ def order_need(
     if later_demand is None:
         later_demand = np.array([demand[i, :, : walk[i]].mean() for i in range(n_items)])
     review = np.maximum(np.rint(np.maximum(next_arrival - arrival, 1).mean(axis=1)), 1).astype(np.int64)
-    return OrderNeed(*_need(start, demand, receipts, arrival, next_arrival, joins, walk, later_demand, review))
+    left = np.ones((n_items, 1)) if stay is None else np.ascontiguousarray(stay, dtype=np.float64)
+    return OrderNeed(*_need(start, demand, receipts, arrival, next_arrival, joins, left, walk, later_demand, review))
 
 
 def reorder_frame(
@@ -356,7 +360,7 @@ def _curve(
 
 
 @nb.njit(cache=True, nogil=True)
-def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods, later, review):  # type: ignore[no-untyped-def]
+def _need(start, demand, receipts, arrival, next_arrival, joins, stay, n_periods, later, review):  # type: ignore[no-untyped-def]
     n_items, n_paths, _ = demand.shape
     need = np.zeros((n_items, n_paths))
     lead_demand = np.zeros((n_items, n_paths))
@@ -377,7 +381,8 @@ def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods, late
                 total += wanted
                 if t < first:
                     missed = max(wanted - max(level, 0.0), 0.0)
-                    level -= wanted - (1.0 - joins[i]) * missed
+                    # Who has left before the order comes does not need it.
+                    level -= wanted - (1.0 - joins[i] * stay[i, min(first - t, stay.shape[1] - 1)]) * missed
                     lead_demand[i, p] = total
                 else:
                     # From here on the level may fall below zero: that shortfall is what the order is for.
@@ -391,7 +396,7 @@ def _need(start, demand, receipts, arrival, next_arrival, joins, n_periods, late
             if before > 0:
                 wanted = before * later[i]
                 missed = max(wanted - max(level, 0.0), 0.0)
-                level -= wanted - (1.0 - joins[i]) * missed
+                level -= wanted - (1.0 - joins[i] * stay[i, min(before // 2, stay.shape[1] - 1)]) * missed
                 total += wanted
                 lead_demand[i, p] = total
             if after > 0:

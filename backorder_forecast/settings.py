@@ -182,7 +182,8 @@ class Settings:
 
     # --- stock and flags
     unmet: str = "backorder"
-    """What unmet demand does: backorder (waits), lost, partial (a share waits by product type)."""
+    """What unmet demand does: backorder (waits), lost, or partial: the share that waits, learned by product type from
+    days out of stock, leaves by and by as the item's patience curve says (both from `patience_priors` at first)."""
     service_level: float = 0.95
     """Probability of no unmet demand per order cycle, for orders, order-by dates and avoidability."""
     critical_probability: float = 0.5

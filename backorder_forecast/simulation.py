@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backorder_forecast import streams
 from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_behind_demand, new_line_days
 from backorder_forecast.cash import CashFlow, line_cash_flow, line_money, payment_factor
-from backorder_forecast.clock import Clock
+from backorder_forecast.clock import DAYS_PER_PERIOD, Clock
 from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
 from backorder_forecast.demand import DemandDraw, DemandModel
 from backorder_forecast.disruptions import Shocks, draw_shocked_days, shocked_lead_days
@@ -136,8 +136,16 @@ class World:
 
     @cached_property
     def joins(self) -> NDArray[np.float64]:
-        """Share of unmet demand that waits, per item."""
+        """Share of unmet demand that waits, per item: 1, 0, or what was learned (`wait_share` of the facts)."""
+        if self.settings.unmet == "partial" and "wait_share" in self.facts:
+            return self.facts["wait_share"].to_numpy(dtype=np.float64)
         return join_share(self.settings, self.facts["product_type"])
+
+    def stay(self, start: int, stop: int) -> NDArray[np.float64] | None:
+        """Share of those who wait that still does after 0, 1, ... periods, shape (n_items, n_periods); None: all."""
+        if self.settings.unmet != "partial":
+            return None
+        return self.patience.stay(start, stop, np.arange(self.clock.n_periods) * DAYS_PER_PERIOD[self.clock.freq])
 
     @cached_property
     def demand(self) -> SamplePaths:
@@ -208,7 +216,8 @@ def simulate(world: World, start: int, stop: int, *, stock_known: bool) -> Bucke
     if stock_known:
         stock = project_stock(
             facts["start"].to_numpy(), draws.demand, draws.receipts, unmet="partial",
-            wait_share=world.joins[start:stop], n_periods=draws.n_periods, horizon_periods=world.horizon_periods,
+            wait_share=world.joins[start:stop], stay=world.stay(start, stop), n_periods=draws.n_periods,
+            horizon_periods=world.horizon_periods,
         )  # fmt: skip
         frames["stockouts"] = stockout_frame(facts, stock, world.clock, draws.lead_days, world.settings).assign(
             p_no_sale=facts["quiet_chance"], count_suggested=(facts["quiet_chance"] <= UNLIKELY) & (facts["usable"] > 0)
@@ -304,7 +313,8 @@ def _reorders(world: World, facts: pd.DataFrame, draws: Draws, start: int, stop:
         facts["start"].to_numpy(), draws.demand, draws.receipts,
         arrival_periods(np.minimum(draws.lead_days, longest), world.clock),
         arrival_periods(np.minimum(draws.next_days, longest + review[:, None]), world.clock),
-        joins=world.joins[start:stop], n_periods=draws.n_periods, later_demand=_later_demand(world, start, stop),
+        joins=world.joins[start:stop], stay=world.stay(start, stop), n_periods=draws.n_periods,
+        later_demand=_later_demand(world, start, stop),
     )  # fmt: skip
     frame = reorder_frame(facts, need, world.clock, draws.lead_days, world.settings)
     frame["order_quantity"] = capped_orders(frame["order_quantity"].to_numpy(dtype=np.float64), facts)

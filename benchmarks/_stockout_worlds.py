@@ -246,7 +246,7 @@ def _project(world, start: int, stop: int) -> int:  # type: ignore[no-untyped-de
     draws = simulation.draw_bucket(world, start, stop)
     stock = project_stock(
         facts["start"].to_numpy(), draws.demand, draws.receipts, unmet="partial", wait_share=world.joins[start:stop],
-        n_periods=draws.n_periods, horizon_periods=world.horizon_periods,
+        stay=world.stay(start, stop), n_periods=draws.n_periods, horizon_periods=world.horizon_periods,
     )  # fmt: skip
     stockout_frame(facts, stock, world.clock, draws.lead_days, world.settings)
     return len(simulation._fill_dates(world, facts, draws, start, stop)[0])

@@ -162,6 +162,60 @@ def test_what_becomes_of_unmet_demand_does_not_move_the_first_stockout(demand: F
     assert (part <= waiting + 1e-9).all()
 
 
+STAYS = arrays(np.float64, 7, elements=st.floats(0, 1)).map(lambda x: np.append(1.0, np.sort(x)[::-1]))
+
+
+@settings(max_examples=80, deadline=None)
+@given(demand=UNITS, receipts=UNITS, start=st.integers(-5, 15), share=st.floats(0, 1), stay=STAYS)
+def test_customers_of_some_patience_lie_between_those_who_leave_and_those_who_stay(
+    demand: Floats, receipts: Floats, start: int, share: float, stay: Floats
+) -> None:
+    begin = np.full(2, float(start))
+    lost, waiting = (project_stock(begin, demand, receipts, unmet=mode) for mode in ("lost", "backorder"))
+    some = project_stock(
+        begin, demand, receipts, unmet="partial", wait_share=np.full(2, share), stay=np.tile(stay, (2, 1))
+    )
+    for name, below, above in (("short_units", lost, waiting), ("last_level", waiting, lost)):
+        values = getattr(some, name)
+        assert (values >= getattr(below, name) - 1e-9).all()
+        assert (values <= getattr(above, name) + 1e-9).all()
+    for name in ("first_unmet", "used_up"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(lost, name))
+    # The limits: nobody waits, or nobody ever leaves.
+    for joins, left, same in ((0.0, stay, lost), (1.0, np.ones(1), waiting)):
+        limit = project_stock(
+            begin, demand, receipts, unmet="partial", wait_share=np.full(2, joins), stay=np.tile(left, (2, 1))
+        )
+        for name in ("short_units", "last_level", "first_unmet", "first_zero"):
+            np.testing.assert_allclose(getattr(limit, name), getattr(same, name), atol=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(demand=UNITS, receipts=UNITS, start=st.integers(-5, 15), stay=STAYS)
+def test_the_queue_is_that_of_a_list_of_customers(demand: Floats, receipts: Floats, start: int, stay: Floats) -> None:
+    found = project_stock(
+        np.full(2, float(start)), demand, receipts, unmet="partial", wait_share=np.full(2, 0.5),
+        stay=np.tile(stay, (2, 1)),
+    )  # fmt: skip
+    for i, p in product(range(2), range(5)):
+        shelf, old, queue, short = max(start, 0.0), max(-start, 0.0), list[list[float]](), 0.0
+        for t in range(8):
+            shelf += receipts[i, p, t]
+            served = min(shelf, old)
+            shelf, old = shelf - served, old - served
+            for customer in queue:
+                waits = customer[1] * stay[t - int(customer[0])]
+                served = min(shelf, waits)
+                shelf -= served
+                customer[1] *= 1 - served / waits if waits > 0 else 1.0
+            missed = max(demand[i, p, t] - shelf, 0.0)
+            shelf, short = max(shelf - demand[i, p, t], 0.0), short + missed
+            queue.append([t, 0.5 * missed])
+        left = sum(units * stay[7 - int(s)] for s, units in queue)
+        assert found.short_units[i, p] == pytest.approx(short)
+        assert found.last_level[i, p] == pytest.approx(shelf - old - left, abs=1e-9)
+
+
 def test_demand_that_equals_the_stock_is_met_and_empties_the_shelf() -> None:
     stock = project_stock(floats([4]), floats([[[4, 0, 1]]]), np.zeros((1, 1, 3)))
     assert (stock.first_unmet[0, 0], stock.first_zero[0, 0]) == (2, 0)

@@ -6,7 +6,8 @@ line), `new_estimate` (a first date, or one clearly earlier), `delay` (clearly l
 cutoff and a substitute is in stock), `discount` (the wait nears the cutoff, will end, and there is no substitute).
 What is clear is set by `Settings.renotify_days` and `renotify_share`. A `deadline` is the day by which to tell; what
 should have been told already is due on the next business day. The rule table is a short summary of consumer law on
-late delivery, not legal advice.
+late delivery, not legal advice. Wording comes from jinja2 templates, one per kind (`TEMPLATES`), which
+`Settings.notice_templates` replaces.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ import numpy as np
 import pandas as pd
 
 from backorder_forecast.backorders import STOCK_NOW
-from backorder_forecast.errors import unknown_option
+from backorder_forecast.errors import InvalidSettings, unknown_option
 from backorder_forecast.promises import promise_moves
 
 if TYPE_CHECKING:
+    import jinja2
+
     from backorder_forecast.settings import Settings
 
-DISCOUNT_AT = 0.8
-"""Share of the acceptable wait from which a discount is offered. Judgement."""
 UNFILLED_AT = 0.99
 """Probability of not being filled in the horizon from which a line without a promise is given up. Judgement."""
 KINDS = ("availability", "cannot_fill", "consent_or_refund", "delay", "new_estimate", "alternative", "discount")
@@ -43,24 +44,21 @@ class DeliveryRule:
     source: str
 
 
-_EUROPE = "deliver by the agreed date, else within 30 days; after a further fitting period the customer may withdraw"
+_EUROPE = (
+    "deliver without undue delay and within 30 days, unless another time was agreed; if that fails the consumer may set"
+    " a further fitting period, and after it end the contract and be paid back (at once where the time was essential or"
+    " the trader refuses to deliver)"
+)
 
 DELIVERY_RULES: dict[str, DeliveryRule | None] = {
     "US": DeliveryRule(
         30,
-        "before the stated date (30 days where none was stated) tell the new date and offer consent or a refund",
+        "ship within the time stated, 30 days after the complete order where none was; if that cannot be kept, tell the"
+        " buyer before it is over, name a new date and ask for consent, or cancel and refund promptly",
         "16 CFR Part 435 (Mail, Internet, or Telephone Order Merchandise Rule)",
     ),
-    "EU": DeliveryRule(
-        30,
-        _EUROPE,
-        "Directive 2011/83/EU, Article 18",
-    ),
-    "UK": DeliveryRule(
-        30,
-        _EUROPE,
-        "Consumer Rights Act 2015, section 28",
-    ),
+    "EU": DeliveryRule(30, _EUROPE, "Directive 2011/83/EU, Article 18, as enacted in national law"),
+    "UK": DeliveryRule(30, _EUROPE, "Consumer Rights Act 2015, section 28"),
     "none": None,
 }
 
@@ -69,16 +67,25 @@ COLUMNS = (
     "deadline", "policy_text", "jurisdiction", "legal_note", "text",
 )  # fmt: skip
 
-TEXTS = {
-    "availability": "Order {order_id}: {quantity:g} x {sku} can ship now.",
-    "cannot_fill": "Order {order_id}: we cannot name a date for {quantity:g} x {sku}. {offer}",
-    "consent_or_refund": "Order {order_id}: {quantity:g} x {sku} {lateness}. {news} {offer}",
-    "delay": "Order {order_id}: {quantity:g} x {sku} comes later than {old_date}. {news}",
-    "new_estimate": "Order {order_id}: {quantity:g} x {sku} is expected by {new_date}.",
-    "alternative": "Order {order_id}: {quantity:g} x {sku} is a long wait. {offer}",
-    "discount": "Order {order_id}: {quantity:g} x {sku} is a long wait. {offer}",
+_POLICY = "{% if policy_text %} {{ policy_text }}{% endif %}"
+_WHAT = 'Order {{ order_id }}: {{ "%g" % quantity }} x {{ sku }}'
+TEMPLATES = {
+    "availability": _WHAT + " can ship now.",
+    "cannot_fill": "Order {{ order_id }}: we cannot name a date for {{ '%g' % quantity }} x {{ sku }}. {{ offer }}"
+    + _POLICY,
+    "consent_or_refund": _WHAT + " {{ lateness }}. {{ news }} {{ offer }}" + _POLICY,
+    "delay": _WHAT + " comes later than {{ old_date }}. {{ news }}" + _POLICY,
+    "new_estimate": _WHAT + " is expected by {{ new_date }}.",
+    "alternative": _WHAT + " is a long wait. {{ offer }}",
+    "discount": _WHAT + " is a long wait. {{ offer }}",
 }
-"""Plain wording per kind; fields are columns of the frame, and `lateness` and `news` below."""
+"""Plain wording per kind, jinja2; the fields are `FIELDS`."""
+FIELDS = (
+    "order_id", "sku", "location", "customer_id", "quantity", "kind", "reason", "old_date", "new_date", "due", "offer",
+    "deadline", "policy_text", "jurisdiction", "legal_note", "lateness", "news",
+)  # fmt: skip
+"""What a template may name: columns of the frame, dates in words; `due` is the promised day or that of the rule table,
+`lateness` says whether it is over, `news` names the new date or that there is none."""
 LATENESS = ("was due by {due} and is late", "will probably not arrive by {due}")
 """Where the due day is over, and where it is still ahead."""
 
@@ -100,7 +107,13 @@ def notices_frame(
     -------
     order_id, sku, location, customer_id, quantity, kind, reason, old_date, new_date, offer, deadline, policy_text,
     jurisdiction, legal_note, text; in the order of `fill_dates`, then of `KINDS`.
+
+    Raises
+    ------
+    InvalidSettings
+        If a template is of no kind, cannot be read, or names a field that there is not.
     """
+    templates = _compiled(settings)
     if settings.jurisdiction not in DELIVERY_RULES:
         raise unknown_option("jurisdiction", settings.jurisdiction, DELIVERY_RULES)
     rule = DELIVERY_RULES[settings.jurisdiction]
@@ -121,7 +134,7 @@ def notices_frame(
     to_come = (lines["fill_date_0.5"] - as_of).dt.days.fillna(np.inf)
     wait = lines["waited_days"] + to_come
     too_long = (wait > lines["wait_cutoff_days"]) & ~now
-    near = (wait >= DISCOUNT_AT * lines["wait_cutoff_days"]) & ~now
+    near = (wait >= settings.discount_at_share * lines["wait_cutoff_days"]) & ~now
     has_substitute = lines["substitute_sku"].fillna("") != ""
     first = lines["promised_date"].isna() & lines["promise_date"].notna()
     lost = (lines["p_unfilled"] >= UNFILLED_AT) & lines["promise_date"].isna() & ~now
@@ -163,7 +176,7 @@ def notices_frame(
     frame["jurisdiction"] = settings.jurisdiction
     note = "" if rule is None else f"{rule.source}: {rule.text}; not legal advice"
     frame["legal_note"] = np.where(frame["kind"].isin(["consent_or_refund", "cannot_fill"]), note, "")
-    frame["text"] = _texts(frame, as_of)
+    frame["text"] = _texts(frame, as_of, templates)
     for column in ("kind", "reason", "offer", "policy_text", "jurisdiction", "legal_note", "text"):
         frame[column] = frame[column].astype("str")
     return frame[list(COLUMNS)]
@@ -218,15 +231,36 @@ def _day(dates: pd.Series) -> pd.Series:
     return text
 
 
-def _texts(frame: pd.DataFrame, as_of: pd.Timestamp) -> list[str]:
+def _compiled(settings: Settings) -> dict[str, jinja2.Template]:
+    """The template of each kind, checked against the fields there are."""
+    import jinja2
+    from jinja2 import meta
+
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)
+    found = {}
+    for kind, text in {**TEMPLATES, **settings.notice_templates}.items():
+        if kind not in KINDS:
+            raise unknown_option("kind of notice in notice_templates", kind, KINDS)
+        try:
+            named = meta.find_undeclared_variables(environment.parse(text))
+            found[kind] = environment.from_string(text)
+        except jinja2.TemplateSyntaxError as error:
+            raise InvalidSettings(
+                f"the notice template {kind!r} cannot be read: {error.message}, got {text!r}"
+            ) from error
+        for name in sorted(named - set(FIELDS)):
+            raise unknown_option(f"field in the notice template {kind!r}", name, FIELDS)
+    return found
+
+
+def _texts(frame: pd.DataFrame, as_of: pd.Timestamp, templates: dict[str, jinja2.Template]) -> list[str]:
     due, new = _day(frame["due"]), frame["new_date"]
     over, ahead = ([words.format(due=day) for day in due] for words in LATENESS)
     fields = {
+        **{name: frame[name].to_numpy(object) for name in FIELDS if name in frame},
         "lateness": np.where(frame["due"] <= as_of, over, ahead),
         "news": ("New date: " + _day(new) + ".").mask(new.isna(), "We cannot name a new date yet.").to_numpy(object),
-        "old_date": _day(frame["old_date"]).to_numpy(object),
-        "new_date": _day(new).to_numpy(object),
-        **{name: frame[name].to_numpy(object) for name in ("order_id", "sku", "quantity", "offer")},
+        **{name: _day(frame[name]).to_numpy(object) for name in ("old_date", "new_date", "due", "deadline")},
     }
-    rows = zip(frame["kind"].to_numpy(object), *fields.values(), strict=True)
-    return [TEXTS[kind].format_map(dict(zip(fields, values, strict=True))) for kind, *values in rows]
+    rows = zip(frame["kind"].to_numpy(object), zip(*fields.values(), strict=True), strict=True)
+    return [templates[kind].render(dict(zip(fields, values, strict=True))) for kind, values in rows]

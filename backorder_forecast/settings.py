@@ -46,7 +46,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _SHARES = (
     "service_level", "promise_level", "watch_probability", "warning_probability", "critical_probability",
     "default_margin_share", "substitute_acceptance", "deposit_share", "holding_cost_rate", "excess_level",
-    "surplus_share",
+    "surplus_share", "discount_at_share",
 )  # fmt: skip
 _WHOLE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
@@ -258,6 +258,11 @@ class Settings:
     """Rule table for notices: US, EU, UK or none. Not legal advice."""
     policy_text: str = ""
     """The shop's own cancellation and refund policy, quoted in notices."""
+    notice_templates: Mapping[str, str] = field(default_factory=lambda: _frozen({}))
+    """The shop's own wording by kind of notice, as jinja2 text such as "Dear {{ customer_id }}, ..."; kinds left out
+    keep theirs (`notices.TEMPLATES`, fields in `notices.FIELDS`)."""
+    discount_at_share: float = 0.8
+    """Share of the acceptable wait from which a waiting customer is offered a discount. Judgement."""
 
     # --- orders
     order_target: str = "service_level"
@@ -310,7 +315,7 @@ class Settings:
             if missing:
                 raise InvalidSettings(f"{name} lacks the product type(s) {', '.join(missing)}")
             object.__setattr__(self, name, _frozen(getattr(self, name)))
-        for name in ("payment_hazard", "supplier_calendars"):
+        for name in ("payment_hazard", "supplier_calendars", "notice_templates"):
             object.__setattr__(self, name, _frozen(getattr(self, name)))
 
     def __reduce__(self) -> tuple[Any, ...]:

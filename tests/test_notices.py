@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from backorder_forecast.errors import InvalidSettings
-from backorder_forecast.notices import COLUMNS, DELIVERY_RULES, notices_frame
+from backorder_forecast.notices import COLUMNS, DELIVERY_RULES, FIELDS, notices_frame
 from backorder_forecast.settings import Settings
 
 AS_OF = pd.Timestamp("2024-05-05")
@@ -194,3 +194,53 @@ def test_no_discount_for_a_wait_without_an_end_and_no_unknown_days() -> None:
     other = notices_frame(table, cutoffs(14.0, "B"), as_of=AS_OF, settings=NO_RULE)
     assert kinds(other) == [["delay", "alternative"]]
     assert other["reason"].iloc[1] == "no fill date in sight, 14 days are acceptable"
+
+
+def test_the_shops_own_wording_replaces_ours_kind_by_kind() -> None:
+    own = "Dear {{ customer_id }}, {{ '%.0f' % quantity }} {{ sku }} by {{ new_date }}. {{ policy_text }}"
+    options = NO_RULE.replace(notice_templates={"new_estimate": own}, policy_text="Cancel any time.")
+    table = lines({}, {"promised_date": 2})
+    texts = notices_frame(table, cutoffs(), as_of=AS_OF, settings=options).set_index("kind")["text"]
+    assert texts["new_estimate"] == "Dear c, 2 A by 2024-05-17. Cancel any time."
+    # A delay keeps our words, and quotes the shop's policy.
+    assert texts["delay"].startswith("Order o1: 2 x A comes later than 2024-05-07. New date: 2024-05-17.")
+    assert texts["delay"].endswith("Cancel any time.")
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_every_field_can_be_named(field: str) -> None:
+    options = Settings(notice_templates={"new_estimate": "{{ " + field + " }}"}, policy_text="p")
+    frame = notices_frame(lines({}), cutoffs(), as_of=AS_OF, settings=options)
+    assert frame["text"].str.len().gt(0).all() or field in ("location", "offer", "legal_note")
+
+
+@pytest.mark.parametrize(
+    ("templates", "words"),
+    [
+        ({"delya": "x"}, "unknown kind of notice in notice_templates 'delya' .did you mean 'delay'"),
+        ({"delay": "{{ order_id"}, "the notice template 'delay' cannot be read"),
+        ({"delay": "{{ customer }}"}, "unknown field in the notice template 'delay' 'customer' .did you mean"),
+    ],
+)
+def test_a_template_that_cannot_work_is_refused_before_anything_is_written(
+    templates: dict[str, str], words: str
+) -> None:
+    with pytest.raises(InvalidSettings, match=words):
+        notices_frame(lines({}), cutoffs(), as_of=AS_OF, settings=Settings(notice_templates=templates))
+
+
+def test_the_share_from_which_a_discount_is_offered_is_a_setting() -> None:
+    table, limit = lines({"fill_date_0.5": 10, "promised_date": 12}), cutoffs(20.0)
+    for share, kind in ((0.5, ["discount"]), (0.8, [])):
+        options = NO_RULE.replace(discount_at_share=share)
+        assert notices_frame(table, limit, as_of=AS_OF, settings=options)["kind"].tolist() == kind
+
+
+@pytest.mark.parametrize("place", ["US", "EU", "UK"])
+def test_the_rule_table_names_its_source_and_that_it_is_no_advice(place: str) -> None:
+    options = Settings(jurisdiction=place)
+    frame = notices_frame(lines({"promised_date": 2}), cutoffs(), as_of=AS_OF, settings=options)
+    rule = DELIVERY_RULES[place]
+    assert rule is not None
+    assert frame["legal_note"].iloc[0] == f"{rule.source}: {rule.text}; not legal advice"
+    assert rule.unstated_days == 30

@@ -14,6 +14,7 @@ from backorder_forecast.backlog import backlog_frame
 from backorder_forecast.backorders import fill_quality
 from backorder_forecast.cash import cash_flow_frame
 from backorder_forecast.clock import DAYS_PER_PERIOD
+from backorder_forecast.cutoffs import INTERVAL
 from backorder_forecast.disruptions import PRIOR as DISRUPTION_PRIOR
 from backorder_forecast.frames import FRAMES, empty_frame
 from backorder_forecast.learned_flags import blend_flags, explain_learned, unit_margin
@@ -23,6 +24,7 @@ from backorder_forecast.plots import ItemPicture
 from backorder_forecast.projection import NEVER, project_stock, stock_quantiles
 from backorder_forecast.reorders import excess_frame
 from backorder_forecast.simulation import BucketResult, draw_bucket, protected_days
+from backorder_forecast.wait_curves import value_curve
 
 if TYPE_CHECKING:
     from backorder_forecast.fitting import Fitted
@@ -121,9 +123,13 @@ def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
         out_now = start[0] < 0 or (start[0] <= 0 and facts["mean_daily"] > 0)
         reached = (passage.first_unmet[0][:, None] <= np.arange(horizon)).mean(axis=0)
         stock["p_stockout"] = np.where(out_now, 1.0, reached)
+    terms, law = world.cutoffs.terms.rows(i, i + 1), world.cutoffs.law.rows(i, i + 1)
+    low, high = (law.at_quantile(q) for q in reversed(INTERVAL))
+    days = int(min(2 * world.cutoffs.frame["wait_cutoff_days"].iloc[i] + 30, world.settings.max_cutoff_days))
+    waits = value_curve(terms, law, days=days, low=low, high=high)
     return ItemPicture(
         sku=sku, location=location, title="", as_of=clock.as_of, forecast=forecast, history=history, stock=stock,
-        open_orders=open_orders, on_hand=float(facts["on_hand"]), backordered=float(facts["backordered"]),
+        waits=waits, open_orders=open_orders, on_hand=float(facts["on_hand"]), backordered=float(facts["backordered"]),
     )  # fmt: skip
 
 

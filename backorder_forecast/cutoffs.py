@@ -18,6 +18,7 @@ import pandas as pd
 from backorder_forecast.backorders import supply_by_day
 from backorder_forecast.clock import NEVER
 from backorder_forecast.promises import quantile_days
+from backorder_forecast.wait_curves import sensitivity_frame
 from backorder_forecast.waits import StayLaw, WaitTerms, expected_value, wait_cutoff
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ class Cutoffs:
     ----------
     frame
         One row per item: sku, location, wait_cutoff_days, wait_cutoff_days_low, wait_cutoff_days_high, own_cutoff_days
-        (before the band), band_low, band_high, band_share (weight of the band where it moves the cutoff, else 0),
+        (before the band), sensitive_to, cutoff_if_less, cutoff_if_more (`sensitivity_frame`, before the band too),
+        band_low, band_high, band_share (weight of the band where it moves the cutoff, else 0),
         basis, price, line_units, daily_capacity, substitute_sku (in stock and lasting, else empty), substitute_short
         (the substitute where its stock does not last, else empty), substitute_left (its free units, NaN without a
         substitute), balk, product_type, type_assumed.
@@ -132,6 +134,7 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
             "type_assumed": fitted["type_assumed"].to_numpy(),
         }
     )
+    frame = pd.concat([frame, sensitivity_frame(terms, law, own, max_days=settings.max_cutoff_days)], axis=1)
     cheap = float(np.median((price * units)[known])) if known.any() else 0.0
     return Cutoffs(frame=frame, terms=terms, law=law, cheap_line=cheap)
 
@@ -169,7 +172,7 @@ def wait_cutoff_frame(
     ends counts as the longest lead time), p_never, basis, max_open_quantity (units of new lines that stock and open
     orders surely cover within the cutoff; 0 does not forbid a line that a later order fills), p_wait_within_cutoff,
     value_accept, value_refuse (money per line), revenue_kept (over the horizon, against refusing all), decision,
-    reason, payment_terms, substitute_sku, own_cutoff_days, band_share.
+    reason, payment_terms, substitute_sku, own_cutoff_days, band_share, sensitive_to, cutoff_if_less, cutoff_if_more.
     """
     frame = cutoffs.frame.iloc[start:stop].reset_index(drop=True)
     terms, law = cutoffs.terms.rows(start, stop), cutoffs.law.rows(start, stop)
@@ -206,6 +209,7 @@ def wait_cutoff_frame(
         "sku", "location", "wait_cutoff_days", "wait_cutoff_days_low", "wait_cutoff_days_high", "expected_wait_days",
         "basis", "max_open_quantity", "p_wait_within_cutoff", "value_accept", "value_refuse", "revenue_kept",
         "decision", "reason", "payment_terms", "substitute_sku", "p_never", "own_cutoff_days", "band_share",
+        "sensitive_to", "cutoff_if_less", "cutoff_if_more",
     ]  # fmt: skip
     return frame[columns]
 

@@ -90,7 +90,9 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "cause_text",
         ),
         "fill_dates": ("promised_date",),
-        "wait_cutoffs": ("p_never", "own_cutoff_days", "band_share"),
+        "wait_cutoffs": (
+            "p_never", "own_cutoff_days", "band_share", "sensitive_to", "cutoff_if_less", "cutoff_if_more",
+        ),
         "reorders": ("need_units", "target", "basis", "flag"),
         "notices": ("quantity", "legal_note", "text"),
         "cash_flow": ("goods_shipped",),

@@ -55,12 +55,12 @@ class ItemPicture:
         po_id, supplier, quantity, promised_date, arrival_0.1, arrival_0.5, arrival_0.9 (dates; NaT: not in sight).
     backorders
         order_id, quantity, order_date, promise_date, fill_date_0.5 of the lines that wait.
+    waits
+        What a new line is worth by its wait (`wait_curves.value_curve`).
     order_by_date, stockout_date
         Last day to order, and the median stockout date; None or NaT where there is none.
-    on_hand, backordered
-        Units at `as_of`; NaN where unknown.
-    unit
-        Name of the unit in axis labels.
+    on_hand, backordered, unit
+        Units at `as_of`, NaN where unknown, and what they are called.
     """
 
     sku: str
@@ -72,6 +72,7 @@ class ItemPicture:
     stock: pd.DataFrame = field(default_factory=partial(_empty, *_STOCK))
     open_orders: pd.DataFrame = field(default_factory=partial(_empty, *_ORDERS))
     backorders: pd.DataFrame = field(default_factory=partial(_empty, *_LINES))
+    waits: pd.DataFrame = field(default_factory=_empty)
     order_by_date: pd.Timestamp | None = None
     stockout_date: pd.Timestamp | None = None
     on_hand: float = float("nan")
@@ -111,7 +112,7 @@ def plot_item(picture: ItemPicture, *, figure: Figure | None = None, width: floa
     heights = [3.0, *([3.0, 1.3] if has_stock else []), *([0.55 + 0.26 * len(rows)] if rows else [])]
     with mpl.rc_context(style()):
         if figure is None:
-            figure = _figure_class()(figsize=(width, width * (0.1 + 0.095 * sum(heights))))
+            figure = figure_class()(figsize=(width, width * (0.1 + 0.095 * sum(heights))))
         labels = max((len(row.label) for row in rows), default=0)
         grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, **_margins(figure, len(heights), labels))
         first = figure.add_subplot(grid[0])
@@ -437,7 +438,7 @@ def _short(text: str) -> str:
 
 
 @cache
-def _figure_class() -> type[Figure]:
+def figure_class() -> type[Figure]:
     from matplotlib.figure import Figure
 
     class ItemFigure(Figure):

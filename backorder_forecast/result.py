@@ -26,6 +26,7 @@ from backorder_forecast.report import Picture, write_html
 from backorder_forecast.settings import Settings
 from backorder_forecast.settings_table import settings_frame, settings_from_dict, settings_to_dict
 from backorder_forecast.summary import summarise, summary_text
+from backorder_forecast.wait_curves import wait_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -293,6 +294,18 @@ class Plan:
         hold: the forecast and who waits.
         """
         return plot_item(self._picture(*self._item(sku, location)))
+
+    def plot_wait(self, sku: str, location: str | None = None) -> Figure:
+        """Figure of one item: what a new backorder line is worth by its wait, and the longest wait that pays.
+
+        A plan from a folder has no curves to draw.
+        """
+        sku, location = self._item(sku, location)
+        curve, cutoffs = self._picture(sku, location).waits, self.frames["wait_cutoffs"]
+        row = cutoffs[(cutoffs["sku"].astype(str) == sku) & (cutoffs["location"].astype(str) == location)]
+        if not len(curve) or not len(row):
+            raise InvalidSettings(f"no curve of waits for {sku}: it takes a plan made now, and the table inventory")
+        return wait_figure(curve, row.iloc[0].to_dict())
 
     def to_html(self, path: str | os.PathLike[str], *, pictures: int = 12, max_rows: int = 2000) -> Path:
         """Write one self-contained HTML file, with a picture of each of the `pictures` most urgent items."""

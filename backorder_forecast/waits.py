@@ -62,7 +62,11 @@ class WaitTerms:
 
     def rows(self, start: int, stop: int) -> WaitTerms:
         """The terms of items start to stop."""
-        own = {f.name: getattr(self, f.name)[start:stop] for f in fields(self)[:6]}
+        return self.of_items(np.arange(start, stop))
+
+    def of_items(self, rows: NDArray[np.int64]) -> WaitTerms:
+        """The terms of the items with these row numbers, in their order."""
+        own = {f.name: getattr(self, f.name)[rows] for f in fields(self)[:6]}
         return replace(self, **own)
 
     def table(self) -> NDArray[np.float64]:

@@ -39,7 +39,7 @@ ORDER = (
     "excess", "reorders", "order_trials",
     # those who wait
     "queues", "queue_walk", "allocation", "atp", "lines", "promises", "patience_forms", "patience", "waits",
-    "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices", "causes",
+    "wait_curves", "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices", "causes",
     # results
     "summary", "folder", "report", "excel", "settings_table", "result",
     # all stages together

@@ -439,10 +439,10 @@ def _short(text: str) -> str:
 
 @cache
 def figure_class() -> type[Figure]:
+    """A figure that shows itself in a notebook though it is made without pyplot."""
     from matplotlib.figure import Figure
 
     class ItemFigure(Figure):
-        # A figure made without pyplot shows itself in a notebook only if it says how.
         def _repr_png_(self) -> bytes:
             return picture_png(self)
 

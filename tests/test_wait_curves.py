@@ -53,9 +53,8 @@ def test_more_to_earn_or_more_patience_never_shortens_and_more_cost_never_length
 
 
 def test_the_assumption_that_moves_most_is_named() -> None:
-    many = WaitTerms(
-        *(np.array(x) for x in ([20.0, 0.0], [6.0, 6.0], [0.05, 0.05], [0.0, 0.0], [0.0, 0.0], [0.0, 1.0]))
-    )
+    none = np.zeros(2)
+    many = WaitTerms(np.array([20.0, 0.0]), np.full(2, 6.0), np.full(2, 0.05), none, none, np.array([0.0, 1.0]))
     law = StayLaw.exponential([1 / 30, 1 / 30])
     frame = sensitivity_frame(many, law, wait_cutoff(many, law), max_days=365)
     assert frame["sensitive_to"].tolist() == ["patience", ""]  # a line without a margin has no cutoff to move

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables, NotEnoughHistory
     from backorder_forecast.forecasters import forecast_demand
     from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
+    from backorder_forecast.order_backtest import backtest_orders
     from backorder_forecast.panel import demand_panel
     from backorder_forecast.paths import SamplePaths
     from backorder_forecast.pipeline import make_plan
@@ -48,6 +49,7 @@ __all__ = [
     "Tables",
     "adapt",
     "backtest",
+    "backtest_orders",
     "baseline",
     "compare_allocations",
     "compare_plans",
@@ -76,6 +78,7 @@ _HOME = {
     "Tables": "tables",
     "adapt": "adapters",
     "backtest": "backtest",
+    "backtest_orders": "order_backtest",
     "baseline": "baselines",
     "compare_allocations": "allocation",
     "compare_plans": "compare",

@@ -2,7 +2,7 @@
 
 Every origin sees only what was recorded up to it (`Tables.as_known`), and everything is fitted anew. Origins lie one
 step apart and end early enough that the scored window is complete. Scores stand beside simple rivals on the same rows,
-because a score alone proves nothing.
+because a score alone proves nothing. Orders are replayed over the same time, review by review (`order_backtest.py`).
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +18,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.answers import assemble
+from backorder_forecast.backtest_scores import BETTER, LEVELS, origin_scores, replayed_order_scores
 from backorder_forecast.clock import DAYS_PER_PERIOD
-from backorder_forecast.distributions import nb_quantile
+from backorder_forecast.cutoffs import ACCEPT, CONFIRMED
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.errors import NotEnoughHistory
 from backorder_forecast.fitting import Fitted, fit_world, read_history
@@ -26,11 +28,12 @@ from backorder_forecast.forecasters import model_name
 from backorder_forecast.frames import empty_frame
 from backorder_forecast.given_demand import fit_given
 from backorder_forecast.lines import open_lines
+from backorder_forecast.order_backtest import N_FOLDS, backtest_orders, state_name
+from backorder_forecast.order_scores import OrderBacktest
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.paths import SamplePaths, path_quantiles
 from backorder_forecast.pipeline import check_inputs
 from backorder_forecast.promises import promise_moves
-from backorder_forecast.scores import average_precision, brier, pinball
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, simulate
 
@@ -38,9 +41,11 @@ if TYPE_CHECKING:
     from backorder_forecast.baselines import Forecaster
     from backorder_forecast.tables import Tables
 
-LEVELS = (0.1, 0.5, 0.75, 0.9, 0.95)
 RIVAL_DAYS = 91
 """Days averaged by the rival forecast: a quarter."""
+MOST_ITEMS = 2_000
+"""Items up to which orders are replayed without being asked for."""
+_PARTS = ("forecasts", "flags", "promises", "rivals", "cutoffs")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +55,11 @@ class Backtest:
     Attributes
     ----------
     scores
-        origin, stage (forecast, flag, promise), score, value, rival, rival_value, n. The event of the flag scores is
-        zero stock at some time in the window, held against `p_zero`: stock records show zero stock, whereas unmet
-        demand (`p_stockout`) leaves no trace where an unserved customer goes away.
+        origin, stage (forecast, flag, promise, cutoff, orders), score, value, rival, rival_value, n. The event of the
+        flag scores is zero stock at some time in the window, held against `p_zero`: stock records show zero stock,
+        whereas unmet demand (`p_stockout`) leaves no trace where an unserved customer goes away. Cutoffs are scored by
+        what the lines of the window earned if only those were accepted that the plan would accept. Orders are scored
+        once, over all origins (origin is empty), each way at the target that was best on the folds before.
     forecasts
         origin, sku, location, actual (units over the window), in_stock, mean, average (of the last quarter), one column
         per quantile level.
@@ -65,6 +72,13 @@ class Backtest:
         origin before, as a customer would be told: 1 later, -1 earlier, 0 not worth a message; empty at the first).
     rivals
         What the rival demand models said: origin, rival, sku, location, mean, one column per quantile level.
+    cutoffs
+        origin, order_id, sku, location, accepted (what the plan would have said), outcome (filled, cancelled,
+        refunded), money (what the line earned); lines ordered in the window whose end is known.
+    orders
+        Ways of ordering held against each other; None where they were not replayed.
+    notes
+        What was left out, and why.
     """
 
     scores: pd.DataFrame
@@ -72,9 +86,12 @@ class Backtest:
     flags: pd.DataFrame
     promises: pd.DataFrame
     rivals: pd.DataFrame
+    cutoffs: pd.DataFrame
+    orders: OrderBacktest | None = None
+    notes: tuple[str, ...] = ()
 
     def summary(self) -> pd.DataFrame:
-        """Mean over the origins, weighted by the rows scored: stage, score, value, rival, rival_value, n."""
+        """Mean over the origins, weighted by rows scored: stage, score, better, value, rival, rival_value, n."""
         weighted = self.scores.assign(
             v=self.scores["value"] * self.scores["n"], r=self.scores["rival_value"] * self.scores["n"]
         )
@@ -82,7 +99,8 @@ class Backtest:
         n = np.maximum(total["n"], 1)
         return pd.DataFrame(
             {
-                "stage": total["stage"], "score": total["score"], "value": total["v"] / n,
+                "stage": total["stage"], "score": total["score"], "better": [BETTER[s] for s in total["score"]],
+                "value": total["v"] / n,
                 "rival": total["rival"], "rival_value": total["r"] / n, "n": total["n"].astype(int),
             }
         )  # fmt: skip
@@ -96,6 +114,8 @@ def backtest(
     window_days: int = 28,
     demand_model: Forecaster | str | None = None,
     rivals: Sequence[Forecaster | str] = (),
+    order_reviews: int | None = None,
+    folder: str | Path | None = None,
     progress: Callable[[str, float], None] | None = None,
 ) -> Backtest:
     """Replay past origins of the user's own tables.
@@ -114,8 +134,13 @@ def backtest(
         As in `make_plan`.
     rivals
         Further demand models, named or given, whose forecasts stand beside that of the plan and the moving average.
+    order_reviews
+        Reviews over which ways of ordering are replayed (see `backtest_orders`), 0 for none; by default those of the
+        time from the first origin on, for shops with stock records and up to 2 000 items.
+    folder
+        Where each finished part is kept; a run that was broken off goes on from there.
     progress
-        Called with the origin and the share done.
+        Called with the origin, or the day of a review, and the share done.
 
     Returns
     -------
@@ -127,16 +152,74 @@ def backtest(
         If no origin leaves at least twice the window of history before it.
     """
     check_inputs(tables, settings, models=[demand_model, *rivals])
-    settings = (settings or Settings()).replace(horizon_days=window_days)
+    given = settings or Settings()
+    settings = given.replace(horizon_days=window_days)
     days = _origins(tables, origins, window_days)
-    parts: list[tuple[pd.DataFrame, ...]] = []
+    n_reviews, notes = _reviews(tables, given, days, order_reviews)
+    total = len(days) + n_reviews
+    models = [model_name(model) for model in rivals] + [model_name(demand_model) if demand_model else ""]
+    kept = None if folder is None else Path(folder) / state_name("origin", tables, settings, window_days, models)
+    parts: list[list[pd.DataFrame]] = []
     for number, day in enumerate(days):
-        parts.append(_replay(tables, day, settings, window_days, demand_model, rivals))
+        file = None if kept is None else kept.with_name(f"{kept.name}_{day:%Y%m%d}")
+        part = None if file is None else _saved(file)
+        if part is None:
+            part = [*_replay(tables, day, settings, window_days, demand_model, rivals)]
+            _save(file, part)
+        # Parquet keeps dates finer than they came.
+        parts.append([frame.astype(dict.fromkeys(frame.select_dtypes("datetime"), "datetime64[s]")) for frame in part])
         if progress is not None:
-            progress(f"{day:%Y-%m-%d}", (number + 1) / len(days))
-    frames = [pd.concat([part[k] for part in parts], ignore_index=True) for k in range(4)]
+            progress(f"{day:%Y-%m-%d}", (number + 1) / total)
+    frames = [pd.concat([part[k] for part in parts], ignore_index=True) for k in range(len(_PARTS))]
     frames[2]["moved"] = _moved(frames[2], settings)
-    return Backtest(_scores(*frames, level=settings.promise_level), *frames)
+    orders = None
+    if n_reviews:
+
+        def told(day: str, share: float) -> None:
+            if progress is not None:
+                progress(day, (len(days) + share * n_reviews) / total)
+
+        orders = backtest_orders(tables, n_reviews=n_reviews, settings=given, folder=folder, progress=told)
+        notes = (*notes, *orders.notes)
+    scores = origin_scores(*frames, level=settings.promise_level)
+    if orders is not None:
+        scores = pd.concat([scores, replayed_order_scores(orders)], ignore_index=True)
+    return Backtest(scores, frames[0], frames[1], frames[2], frames[3], frames[4], orders, notes)
+
+
+def _reviews(
+    tables: Tables, settings: Settings, days: Sequence[pd.Timestamp], asked: int | None
+) -> tuple[int, tuple[str, ...]]:
+    """How many reviews to replay orders over, and why none where none was asked for."""
+    if asked is not None:
+        return asked, ()
+    if not tables.has("inventory"):
+        return 0, ("orders are not replayed: there are no stock records",)
+    n_items = len(tables.items())
+    if n_items > MOST_ITEMS:
+        return 0, (f"orders are not replayed for {n_items} items, which takes long: give order_reviews",)
+    n_reviews = int((tables.as_of - days[0]).days) // settings.review_days
+    if n_reviews < N_FOLDS:
+        return 0, (f"orders are not replayed: {n_reviews} reviews since the first origin are fewer than {N_FOLDS}",)
+    return n_reviews, ()
+
+
+def _save(file: Path | None, part: Sequence[pd.DataFrame]) -> None:
+    """Keep the frames of one origin; the last file to be written says that they are complete."""
+    if file is None:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    for name, frame in zip(_PARTS, part, strict=True):
+        plain = frame.rename(columns=str)
+        plain.to_parquet(f"{file}_{name}.parquet")
+    file.with_suffix(".done").touch()
+
+
+def _saved(file: Path) -> list[pd.DataFrame] | None:
+    if not file.with_suffix(".done").exists():
+        return None
+    levels = {str(level): level for level in LEVELS}
+    return [pd.read_parquet(f"{file}_{name}.parquet").rename(columns=levels) for name in _PARTS]
 
 
 def _origins(tables: Tables, origins: int | Sequence[str | pd.Timestamp], window_days: int) -> list[pd.Timestamp]:
@@ -170,7 +253,8 @@ def _replay(
     flags = _flags(frames.get("stockouts", empty_frame("stockouts")), happened, ahead, origin)
     lines = frames.get("fill_dates", empty_frame("fill_dates"))
     promises = _promises(lines, fitted.world.facts, tables, origin)
-    return forecasts, flags, promises, _rivals(fitted, rivals, happened, ahead, origin)
+    cutoffs = _cutoffs(frames.get("wait_cutoffs", empty_frame("wait_cutoffs")), fitted, tables, origin, window_days)
+    return forecasts, flags, promises, _rivals(fitted, rivals, happened, ahead, origin), cutoffs
 
 
 def _nobody(stage: str) -> None:
@@ -253,6 +337,36 @@ def _promises(fill_dates: pd.DataFrame, items: pd.DataFrame, tables: Tables, ori
     return frame.drop(columns="outcome")
 
 
+def _cutoffs(
+    cutoffs: pd.DataFrame, fitted: Fitted, tables: Tables, origin: pd.Timestamp, window_days: int
+) -> pd.DataFrame:
+    """Lines ordered in the window, what the plan of the origin would have said to them, and what they earned.
+
+    A filled line earns its margin less the daily cost of the wait, a cancelled one costs that and its refund. A line
+    that was refused earns nothing here: whether the customer took something else is not recorded.
+    """
+    settings, facts = fitted.world.settings, fitted.world.facts
+    keys = ["order_id", "sku", "location"]
+    closed = open_lines(tables.backorders, facts, as_of=tables.as_of).closed
+    ordered = closed["order_date"]
+    lines = closed[(ordered > origin) & (ordered <= origin + pd.Timedelta(days=window_days))].reset_index(drop=True)
+    item = lines["item"].to_numpy(dtype=np.int64)
+    price, cost = (facts[c].to_numpy(dtype=np.float64)[item] for c in ("price", "unit_cost"))
+    margin = np.where(np.isnan(cost), settings.default_margin_share * price, price - cost)
+    units = lines["ordered_quantity"].to_numpy(dtype=np.float64)
+    waited = (lines["closed_date"] - lines["order_date"]).dt.days.to_numpy(dtype=np.float64)
+    spent = settings.daily_wait_cost_share * price * waited
+    filled = (lines["outcome"] == "filled").to_numpy()
+    frame = lines[keys].astype("str")
+    frame["outcome"] = lines["outcome"].astype("str")
+    frame["money"] = units * (np.where(filled, margin, -settings.refund_cost_share * price) - spent)
+    said = cutoffs[["sku", "location", "decision"]].astype("str")
+    frame = frame.merge(said, on=["sku", "location"], how="left")
+    frame["accepted"] = frame.pop("decision").isin([ACCEPT, CONFIRMED])
+    frame.insert(0, "origin", origin)
+    return frame[frame["money"].notna()].reset_index(drop=True)
+
+
 def _moved(promises: pd.DataFrame, settings: Settings) -> pd.Series:
     """Whether each promise moved against the one before of the same line; NaN for the first."""
     before = promises.groupby(["order_id", "sku", "location"])[["origin", "promise_date"]].shift(1)
@@ -262,58 +376,3 @@ def _moved(promises: pd.DataFrame, settings: Settings) -> pd.Series:
         old, new = before.loc[part.index, "promise_date"], part["promise_date"]
         moved[part.index] = promise_moves(old, new, as_of=part["origin"].iloc[0], settings=settings)
     return moved
-
-
-def _losses(actual: NDArray[np.float64], told: pd.DataFrame) -> tuple[float, float]:
-    """Mean pinball loss over the levels, and the summed absolute error of the mean as a share of demand."""
-    loss = np.mean([pinball(actual, told[q].to_numpy(), q).mean() for q in LEVELS])
-    error = np.abs(told["mean"].to_numpy() - actual).sum() / max(float(actual.sum()), 1e-9)
-    return float(loss), float(error)
-
-
-def _scores(
-    forecasts: pd.DataFrame, flags: pd.DataFrame, promises: pd.DataFrame, rivals: pd.DataFrame, *, level: float
-) -> pd.DataFrame:
-    columns = ["origin", "stage", "score", "value", "rival", "rival_value", "n"]
-    rows: list[tuple[object, ...]] = []
-
-    def add(origin: object, stage: str, score: str, value: float, rival: str, other: float, n: int) -> None:
-        rows.append((origin, stage, score, value, rival, other, n))
-
-    for origin, part in forecasts[forecasts["in_stock"]].groupby("origin"):
-        actual, average = part["actual"].to_numpy(), part["average"].to_numpy()
-        loss, error = _losses(actual, part)
-        # The moving average with a Poisson spread is what a spreadsheet with safety stock amounts to.
-        poisson = pd.DataFrame({q: nb_quantile(q, average, average) for q in LEVELS} | {"mean": average})
-        others = {"moving average, Poisson": poisson} | {
-            str(name): part[["sku", "location"]].merge(told, on=["sku", "location"], how="left")
-            for name, told in rivals[rivals["origin"] == origin].groupby("rival", sort=False)
-        }
-        for name, told in others.items():
-            rival_loss, rival_error = _losses(actual, told)
-            add(origin, "forecast", "pinball", loss, name, rival_loss, len(part))
-            add(origin, "forecast", "wape", error, name.removesuffix(", Poisson"), rival_error, len(part))
-        inside = (part[0.1] <= actual) & (actual <= part[0.9])
-        add(origin, "forecast", "share_in_80_interval", float(inside.mean()), "nominal", 0.8, len(part))
-    for origin, part in flags.groupby("origin"):
-        outcome = part["ran_out"].to_numpy(dtype=np.float64)
-        rate = np.full(len(part), outcome.mean())
-        p = part["p_zero"].to_numpy()
-        ours, rival = float(brier(p, outcome)), float(brier(rate, outcome))
-        add(origin, "flag", "zero_stock_brier", ours, "base rate", rival, len(part))
-        if 0 < outcome.sum() < len(outcome):
-            cover = -part["days_of_cover"].clip(upper=1e6).to_numpy()
-            ours, rival = average_precision(p, outcome), average_precision(cover, outcome)
-            add(origin, "flag", "zero_stock_average_precision", float(ours), "days of cover", float(rival), len(part))
-    for origin, part in promises[promises["kept"].notna()].groupby("origin"):
-        stated = float(part["p_at_promise"].mean())
-        kept = float(part["kept"].mean())
-        add(origin, "promise", "kept_share", kept, "stated", stated, len(part))
-        add(origin, "promise", "kept_share", kept, "nominal", level, len(part))
-        slack = part["slack_days"].dropna()
-        if len(slack):
-            add(origin, "promise", "slack_days", float(slack.mean()), "none", 0.0, len(slack))
-    for origin, part in promises[promises["moved"].notna()].groupby("origin"):
-        moves = float((part["moved"] != 0).mean())
-        add(origin, "promise", "re_promises_per_line", moves, "none", 0.0, len(part))
-    return pd.DataFrame(rows, columns=columns)

@@ -32,11 +32,6 @@ if TYPE_CHECKING:
 FINDINGS, UNUSABLE = 1, 2
 _EXCEL_ROWS = 100_000
 _SAMPLES = Path("data/samples")
-_BETTER = {
-    "pinball": "lower", "wape": "lower", "share_in_80_interval": "near the nominal", "zero_stock_brier": "lower",
-    "zero_stock_average_precision": "higher", "kept_share": "near the stated", "slack_days": "lower, if kept",
-    "re_promises_per_line": "lower",
-}  # fmt: skip
 _ALERT_COLUMNS = (
     "sku", "location", "flag", "p_stockout", "stockout_date_0.5", "expected_miss_cost", "order_by_date", "cause",
 )  # fmt: skip
@@ -159,10 +154,16 @@ def backtest(
     rival: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Baseline to score beside it; may be given again.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="CSV file for the scores.")] = None,
+    order_reviews: Annotated[
+        int | None, typer.Option(min=0, help="Reviews over which orders are replayed; 0 for none.")
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Folder for finished parts; a run broken off goes on from there.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="CSV file for the scores; that of orders lies beside it.")] = None,
     as_json: AsJson = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Replay past origins and score them."""
+    """Replay past origins and orders, and score them."""
     from backorder_forecast.backtest import backtest as replay
 
     options = {"horizon_days": horizon_days, "service_level": service_level, "freq": freq, "seed": seed}
@@ -172,18 +173,22 @@ def backtest(
         with _progress(hidden=quiet or as_json) as progress:
             done = replay(
                 tables, origins=origins, settings=chosen, demand_model=demand_model, rivals=rival or [],
-                progress=progress,
+                order_reviews=order_reviews, folder=resume, progress=progress,
             )  # fmt: skip
+        curve = None if done.orders is None else done.orders.curve()
         if out is not None:
             out.parent.mkdir(parents=True, exist_ok=True)
             done.scores.to_csv(out, index=False, lineterminator="\n")
+            if curve is not None:
+                beside = out.with_name(f"{out.stem}_orders{out.suffix}")
+                curve.to_csv(beside, index=False, lineterminator="\n")
         if as_json:
-            _print_json({"ok": True, "scores": _records(done.scores)})
+            orders = {} if curve is None else {"orders": _records(curve)}
+            _print_json({"ok": True, "scores": _records(done.scores), "notes": list(done.notes), **orders})
         elif not quiet:
-            scores = done.summary()
-            better = scores["score"].map(_BETTER).fillna("").astype("str")
-            order = [*scores.columns[:3], "better", *scores.columns[3:]]
-            _print_frame(scores.assign(better=better).reindex(columns=order), "Mean over the origins")
+            _print_frame(done.summary(), "Mean over the origins")
+            for note in done.notes:
+                typer.echo(f"note: {note}")
 
 
 @app.command()
@@ -390,9 +395,9 @@ def _print_frame(frame: pd.DataFrame, title: str) -> None:
         cells.append([f"{v:.4g}" for v in frame[column]] if measured else format_values(kind, frame[column]))
     for row in zip(*cells, strict=True):
         table.add_row(*row)
-    console = Console(file=sys.stdout, markup=False, highlight=False)
-    # Cut by nobody when the output is a file.
-    console.print(table, width=None if console.is_terminal else 240)
+    # A file has no edge at which to cut a table.
+    width = None if sys.stdout.isatty() else 240
+    Console(file=sys.stdout, markup=False, highlight=False, width=width).print(table)
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from backorder_forecast.calendars import DemandCalendar, fit_calendar, with_peri
 from backorder_forecast.choices import Choice, blended, choose, moved_variance, own_sums, training_origins
 from backorder_forecast.demand_law import DemandDraw, DemandModel
 from backorder_forecast.global_features import past_features
-from backorder_forecast.global_model import learn, predict
+from backorder_forecast.global_model import Learned, learn, predict
 from backorder_forecast.level_laws import (
     LevelLaw,
     first_period,
@@ -34,13 +34,23 @@ from backorder_forecast.panel import DemandPanel
 from backorder_forecast.settings import Settings
 from backorder_forecast.trials import CLASSES, NEW, class_codes, default_window, item_classes
 
-__all__ = ["DemandDraw", "DemandModel", "earlier_level", "fit_demand", "history_confidence", "sale_dates"]
+__all__ = [
+    "DemandDraw", "DemandModel", "Recipe", "earlier_level", "fit_demand", "history_confidence", "refit_demand",
+    "sale_dates",
+]  # fmt: skip
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 MOSTLY_HIDDEN = 0.5
 """Hidden share of the recent periods from which a level is drawn to its group and confidence is low."""
+
+
+class Recipe(NamedTuple):
+    """What trials chose and the trees that were learned, to be used again on later periods of the same items."""
+
+    choice: Choice
+    learned: Learned | None
 
 
 def fit_demand(
@@ -59,10 +69,22 @@ def fit_demand(
     events
         Table `events`: promotions and other dated events, past and planned.
     """
+    return refit_demand(panel, settings, window=window, events=events)[0]
+
+
+def refit_demand(
+    panel: DemandPanel, settings: Settings, *, window: int | None = None, events: pd.DataFrame | None = None,
+    recipe: Recipe | None = None,
+) -> tuple[DemandModel, Recipe]:  # fmt: skip
+    """`fit_demand`, and the recipe of the fit.
+
+    With a `recipe` of an earlier fit (same items and window) levels, seasons and features are those of the panel, but
+    no trials are run and no trees learned, at about a tenth of the time.
+    """
     panel = while_on_sale(panel)
     items = panel.items
     window = default_window(panel.freq) if window is None else window
-    choice = choose(panel, events, settings, window=window)
+    choice = choose(panel, events, settings, window=window) if recipe is None else recipe.choice
     groups = items[choice.season_column] if choice.season_column else None
     calendar = fit_calendar(panel, groups, events, settings)
     periods = with_periods_ahead(panel, window)
@@ -88,7 +110,8 @@ def fit_demand(
     code = np.where(thin, NEW, classes)
     ahead = factors[calendar.row, panel.n_periods :]
     mean, variance = sum_moments(law, counted, ahead.sum(axis=1), (ahead**2).sum(axis=1))
-    weight, by_trees, variance_by_trees = _by_trees(panel, calendar, factors, choice.weight[code], window, settings)
+    weight = choice.weight[code]
+    learned, by_trees, variance_by_trees = _by_trees(panel, calendar, factors, weight, window, settings, recipe)
     pooled = blended(weight, mean, by_trees)
     own_weight = choice.own_weight[code]
     own = np.full(panel.n_items, np.nan)
@@ -109,10 +132,11 @@ def fit_demand(
     zero = np.where(counted, np.nan, _zero_share(states))
     models = _Models(np.where(np.isnan(by_trees), 0.0, weight), np.where(np.isnan(own), 0.0, own_weight), choice, code)
     about = _about(panel, states, target / window, alpha, names, thin, dead, ends, models)
-    return DemandModel(
+    model = DemandModel(
         items, law.level, law.level_variance, law.within, zero, calendar.season, starts, ends, about,
         effects=calendar.effects, near=near, near_periods=window, quiet_share=quiet, losses=choice.losses,
     )  # fmt: skip
+    return model, Recipe(choice, learned)
 
 
 def while_on_sale(panel: DemandPanel) -> DemandPanel:
@@ -134,23 +158,26 @@ class _Models(NamedTuple):
 
 
 def _by_trees(
-    panel: DemandPanel, calendar: DemandCalendar, factors: Floats, weight: Floats, window: int, settings: Settings
-) -> tuple[Floats, Floats, Floats]:
-    """Weight, mean and variance of the global model for each item; NaN where it has nothing to say."""
+    panel: DemandPanel, calendar: DemandCalendar, factors: Floats, weight: Floats, window: int, settings: Settings,
+    recipe: Recipe | None,
+) -> tuple[Learned | None, Floats, Floats]:  # fmt: skip
+    """The trees, and mean and variance by them for each item; NaN where they have nothing to say."""
     nothing = np.full(panel.n_items, np.nan)
-    if not weight.any():
-        return weight, nothing, nothing
+    earlier = None if recipe is None else recipe.learned
+    if not weight.any() or (recipe is not None and earlier is None):
+        return None, nothing, nothing
     n = panel.n_periods
-    origins = [*training_origins(n, window, panel.freq, settings), n]
+    origins = [n] if earlier is not None else [*training_origins(n, window, panel.freq, settings), n]
     past = past_features(
         panel, factors, calendar.row, first_period(panel), calendar.season.item_group, origins,
         min_in_stock=settings.min_in_stock, init_periods=settings.init_periods,
+        floor=None if earlier is None else earlier.floor,
     )  # fmt: skip
-    learned = learn(past, window, n, max_rows=settings.global_rows)
+    learned = earlier or learn(past, window, n, max_rows=settings.global_rows)
     if learned is None:
-        return weight, nothing, nothing
+        return None, nothing, nothing
     mean, variance = predict(past, learned, window, [len(origins) - 1])
-    return weight, mean[:, 0], variance[:, 0]
+    return learned, mean[:, 0], variance[:, 0]
 
 
 def _corrected(

@@ -147,8 +147,8 @@ def fit_world(
     """
     history = read_history(tables, settings)
     lap("panel")
-    placed = _with_category(tables.purchase_orders, tables.products)
-    stated = _stated(tables)
+    placed = with_category(tables.purchase_orders, tables.products)
+    stated = stated_lead_times(tables)
     lead = fit_lead_times(placed, as_of=tables.as_of, settings=settings, stated=stated)
     lap("lead_times")
     closures = supplier_closures(tables.events, tables.as_of)
@@ -163,7 +163,7 @@ def fit_world(
     clock = plan_clock(tables.as_of, history.panel.freq, usual, settings)
     model: DemandModel
     if demand_model is None:
-        window = _window(history.panel, usual)
+        window = choice_window(history.panel, usual)
         model = fit_demand(history.panel, settings, window=window, events=tables.events)
     else:
         model = fit_given(history.panel, demand_model, clock, settings)
@@ -177,7 +177,7 @@ def fit_world(
     _add_surge(facts, history.panel, model, ratio, usual)
     _add_quiet_runs(facts, history.stock, model)
     lap("patience")
-    learned = learn_flags(tables, _middle_days(lead, rows), settings, what_if=what_if)
+    learned = learn_flags(tables, middle_days(lead, rows), settings, what_if=what_if)
     facts["p_stockout_learned"] = learned.probability
     lap("learned_flags")
     # Without lines that wait there is nothing to promise.
@@ -235,7 +235,7 @@ def _aside_rows(stage: str, reasons: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _stated(tables: Tables) -> pd.DataFrame:
+def stated_lead_times(tables: Tables) -> pd.DataFrame:
     """Lead times as stated by products and supplier_items."""
     frames = []
     for frame in (tables.products, tables.supplier_items):
@@ -245,7 +245,7 @@ def _stated(tables: Tables) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _with_category(orders: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
+def with_category(orders: pd.DataFrame, products: pd.DataFrame) -> pd.DataFrame:
     """Purchase orders with the category of their product where they name none."""
     if not len(orders) or "category" not in products or products["category"].isna().all():
         return orders
@@ -262,14 +262,14 @@ def plan_clock(as_of: pd.Timestamp, freq: str, protected: NDArray[np.float64], s
     return Clock.ahead(as_of, freq, days + int(DAYS_PER_PERIOD[freq]))
 
 
-def _middle_days(lead: LeadTimes, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def middle_days(lead: LeadTimes, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     """Median lead time of each item, days; the end of the grid where half of the orders never arrive."""
     reached = lead.cdf[rows] >= 0.5
     days = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
     return np.asarray(days, dtype=np.float64)
 
 
-def _window(panel: DemandPanel, protected: NDArray[np.float64]) -> int:
+def choice_window(panel: DemandPanel, protected: NDArray[np.float64]) -> int:
     """Periods that forecasts are chosen for: the middle lead time plus review, at most a fifth of history."""
     days = DAYS_PER_PERIOD[panel.freq]
     middle = float(np.median(protected)) if len(protected) else 28.0

@@ -65,17 +65,23 @@ def past_features(
     *,
     min_in_stock: float,
     init_periods: int,
+    floor: float | None = None,
 ) -> PastFeatures:
-    """Levels at the origins, once for all features; `group` is the seasonal group of each item."""
+    """Levels at the origins, once for all features; `group` is the seasonal group of each item.
+
+    `floor` is the smallest level, of which features are told, read from the demand before the first origin; trees that
+    were fitted earlier need the one of then.
+    """
     scans = [
         scan_levels(panel, factors, row, first, alpha=alpha, min_in_stock=min_in_stock, init_periods=init_periods,
                     origins=origins)
         for alpha in ALPHAS
     ]  # fmt: skip
-    # What is sold later must not move the scale of earlier features.
-    known = panel.demand[:, : min(origins)]
-    positive = known[known > 0]
-    floor = 0.05 * float(np.median(positive)) if positive.size else 0.05
+    if floor is None:
+        # What is sold later must not move the scale of earlier features.
+        known = panel.demand[:, : min(origins)]
+        positive = known[known > 0]
+        floor = 0.05 * float(np.median(positive)) if positive.size else 0.05
     places = np.asarray(origins, dtype=np.int64)
     levels = np.stack([s.level for s in scans])
     momentum = _momentum(panel, factors, row, first, group, places, levels[0])

@@ -42,7 +42,7 @@ class Learned:
     """Trees for the mean (one per half of the items) and the spread, and how many rows and origins they saw.
 
     `edges` (n_features + 1, n_bins - 1) are the bounds of the bins that the trees see instead of values; `level` is the
-    factor by which all windows sold more than the trees say.
+    factor by which all windows sold more than the trees say, `floor` that of the features.
     """
 
     edges: Floats
@@ -50,6 +50,7 @@ class Learned:
     spread: HistGradientBoostingRegressor
     n_rows: int
     n_origins: int
+    floor: float
     level: float = 1.0
 
 
@@ -114,7 +115,7 @@ def _fitted(
     # Where nothing ever strays there is still no error of 0: the gamma law has none.
     least = max(1e-3 * float(error.mean()), 1e-6 * past.floor)
     spread = _trees("gamma", leaf).fit(seen, np.maximum(error, least))
-    return Learned(np.concatenate([edges, of_mean]), tuple(means), spread, len(item), n_origins)
+    return Learned(np.concatenate([edges, of_mean]), tuple(means), spread, len(item), n_origins, past.floor)
 
 
 def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence[int]) -> tuple[Floats, Floats]:

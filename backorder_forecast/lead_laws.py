@@ -30,6 +30,7 @@ MAX_TAIL_SHAPE = 6.0
 """The survival of the tail law falls no faster than t ^ -6: what is late may stay late. Judgement."""
 
 _FEW = 1e-9
+_LARGEST_EXPONENT = 700.0
 
 
 def loglogistic_survival(median: ArrayLike, shape: ArrayLike, n_days: int) -> FloatArray:
@@ -42,7 +43,8 @@ def loglogistic_survival(median: ArrayLike, shape: ArrayLike, n_days: int) -> Fl
     """
     ends = np.arange(n_days + 1) + 0.5
     logs = np.log(ends)[None, :] - np.log(np.atleast_1d(np.asarray(median, dtype=np.float64)))[:, None]
-    return np.asarray(1.0 / (1.0 + np.exp(np.atleast_1d(np.asarray(shape, dtype=np.float64))[:, None] * logs)))
+    odds = np.atleast_1d(np.asarray(shape, dtype=np.float64))[:, None] * logs
+    return np.asarray(1.0 / (1.0 + np.exp(np.minimum(odds, _LARGEST_EXPONENT))))
 
 
 def shape_of_sd_log(sd_log: float) -> float:

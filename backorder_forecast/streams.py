@@ -15,7 +15,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-DEMAND, RECEIPTS, NEW_ORDER, NEXT_ORDER, CAUSES, PATIENCE, GIVEN, DISRUPTION, RECORD = range(1, 10)
+DEMAND, RECEIPTS, NEW_ORDER, NEXT_ORDER, CAUSES, PATIENCE, GIVEN, DISRUPTION, RECORD, REPLAY = range(1, 11)
 """Purposes: streams of different purpose never share numbers."""
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from backorder_forecast.scores import average_precision, brier
 
 @cache
 def replayed() -> Backtest:
-    return backtest(shop_read(), origins=2, settings=SETTINGS)
+    return backtest(shop_read(), origins=2, settings=SETTINGS, order_reviews=0)
 
 
 def test_flags_are_scored_with_the_chance_of_zero_stock_that_stock_records_show() -> None:
@@ -58,7 +59,7 @@ def test_origins_lie_one_window_apart_and_end_one_window_before_the_last_day() -
     seen: list[tuple[str, float]] = []
     assert sorted(replayed().forecasts["origin"].unique()) == ORIGINS
     named = backtest(
-        shop_read(), origins=[str(day.date()) for day in ORIGINS[::-1]], settings=SETTINGS,
+        shop_read(), origins=[str(day.date()) for day in ORIGINS[::-1]], settings=SETTINGS, order_reviews=0,
         progress=lambda day, share: seen.append((day, share)),
     )  # fmt: skip
     assert seen == [(str(ORIGINS[0].date()), 0.5), (str(ORIGINS[1].date()), 1.0)]
@@ -68,7 +69,7 @@ def test_origins_lie_one_window_apart_and_end_one_window_before_the_last_day() -
 
 def test_rivals_stand_beside_with_what_a_plan_of_theirs_would_say() -> None:
     rivals: list[Any] = ["croston", baseline("ses", alpha=0.05), baseline("ses", alpha=0.3)]
-    done = backtest(shop_read(), origins=ORIGINS[1:], settings=SETTINGS, rivals=rivals)
+    done = backtest(shop_read(), origins=ORIGINS[1:], settings=SETTINGS, rivals=rivals, order_reviews=0)
     ours = replayed().scores
     ours = ours[ours["origin"] == ORIGINS[1]].reset_index(drop=True)
     pd.testing.assert_frame_equal(done.scores[~done.scores["rival"].isin(RIVALS)].reset_index(drop=True), ours)
@@ -77,7 +78,7 @@ def test_rivals_stand_beside_with_what_a_plan_of_theirs_would_say() -> None:
     assert scores.loc["pinball"].index.tolist() == ["moving average, Poisson", *RIVALS]
     assert scores.loc["wape"].index.tolist() == ["moving average", *RIVALS]
     assert len(set(scores.loc["pinball"]["rival_value"])) == 4
-    alone = backtest(shop_read(), origins=ORIGINS[1:], settings=SETTINGS, demand_model="croston")
+    alone = backtest(shop_read(), origins=ORIGINS[1:], settings=SETTINGS, demand_model="croston", order_reviews=0)
     told = alone.summary().set_index("score").loc[["pinball", "wape"]]
     for score in ("pinball", "wape"):
         assert scores.loc[(score, "croston"), "rival_value"] == pytest.approx(told["value"][score])
@@ -96,7 +97,7 @@ def test_each_origin_sees_only_what_was_known_then() -> None:
     sales.loc[later, "quantity"] = sales.loc[later, "quantity"] * 3
     orders.loc[orders["received_date"] > day, "received_date"] += pd.Timedelta(days=3)
     tables["inventory"] = stock[stock["date"] <= day]
-    told = backtest(read(tables), origins=[day], settings=SETTINGS)
+    told = backtest(read(tables), origins=[day], settings=SETTINGS, order_reviews=0)
     before = replayed()
     asked = ["sku", "mean", 0.1, 0.5, 0.75, 0.9, 0.95]
     ours = before.forecasts[before.forecasts["origin"] == day].reset_index(drop=True)
@@ -182,7 +183,7 @@ def test_a_promise_that_is_not_due_yet_counts_neither_way() -> None:
     empty = pd.DataFrame({"sku": list("AB"), "date": "2024-06-02", "on_hand": 0})
     sales = pd.concat([pd.DataFrame({"sku": sku, "date": days, "quantity": 1}) for sku in "AB"])
     tables = {"sales": sales, "backorders": ordered, "products": products, "inventory": empty}
-    promises = backtest(read(tables), origins=1, settings=SETTINGS).promises
+    promises = backtest(read(tables), origins=1, settings=SETTINGS, order_reviews=0).promises
     assert (promises["promise_date"] > AS_OF).all()
     assert promises["filled_date"].notna().tolist() == [True, False]
     # Counting the one that came early and not the one that may come late would flatter.
@@ -191,14 +192,14 @@ def test_a_promise_that_is_not_due_yet_counts_neither_way() -> None:
 
 def test_cores_and_row_order_change_no_score() -> None:
     tables = {name: frame.sample(frac=1, random_state=1) for name, frame in shop().items()}
-    other = backtest(read(tables), origins=2, settings=SETTINGS.replace(workers=2, bucket_size=7))
+    other = backtest(read(tables), origins=2, settings=SETTINGS.replace(workers=2, bucket_size=7), order_reviews=0)
     for name in ("scores", "forecasts", "flags", "promises"):
         pd.testing.assert_frame_equal(getattr(other, name), getattr(replayed(), name), obj=name)
 
 
 @pytest.mark.parametrize("freq", ["W-MON", "MS"])
 def test_a_coarser_clock_is_scored_on_whole_periods(freq: str) -> None:
-    done = backtest(shop_read(), origins=1, settings=SETTINGS.replace(freq=freq), window_days=31)
+    done = backtest(shop_read(), origins=1, settings=SETTINGS.replace(freq=freq), window_days=31, order_reviews=0)
     assert len(done.forecasts) == N_ITEMS
     assert done.scores["value"].notna().all()
     if freq == "MS":
@@ -211,7 +212,43 @@ def test_a_coarser_clock_is_scored_on_whole_periods(freq: str) -> None:
 def test_sales_alone_are_scored_on_their_forecasts() -> None:
     done = backtest(read({"sales": shop()["sales"]}), origins=1, settings=SETTINGS)
     assert set(done.scores["stage"]) == {"forecast"}
-    assert len(done.flags) == len(done.promises) == 0
+    assert len(done.flags) == len(done.promises) == len(done.cutoffs) == 0
+    assert done.orders is None
+    assert done.notes == ("orders are not replayed: there are no stock records",)
+
+
+def test_cutoffs_are_scored_by_what_the_lines_of_the_window_earned() -> None:
+    done = replayed()
+    assert {"filled", "cancelled", "refunded"} >= set(done.cutoffs["outcome"])
+    assert (done.cutoffs.loc[done.cutoffs["outcome"] != "filled", "money"] < 0).all()
+    assert (done.cutoffs.loc[done.cutoffs["outcome"] == "filled", "money"] > 0).any()
+    rows = done.scores[done.scores["stage"] == "cutoff"].set_index(["origin", "rival"])
+    for origin, part in done.cutoffs.groupby("origin"):
+        ours = part.loc[part["accepted"], "money"].sum() / len(part)
+        assert rows.loc[(origin, "accept none"), "value"] == pytest.approx(ours)
+        assert rows.loc[(origin, "accept none"), "rival_value"] == 0
+        assert rows.loc[(origin, "accept every wait"), "rival_value"] == pytest.approx(part["money"].mean())
+
+
+def test_orders_are_replayed_over_the_same_time_and_scored_beside_the_best_rival(tmp_path: Path) -> None:
+    seen: list[float] = []
+    settings = SETTINGS.replace(n_paths=30, order_target="cost")
+    done = backtest(
+        shop_read(), origins=2, settings=settings, folder=tmp_path, progress=lambda day, share: seen.append(share)
+    )
+    assert done.orders is not None
+    assert len(done.orders.reviews["day"].unique()) == 56 // settings.review_days
+    assert seen == sorted(seen)
+    assert seen[-1] == 1.0
+    rows: Any = done.scores[done.scores["stage"] == "orders"].set_index("score")
+    costs: Any = done.orders.costs().set_index("way")
+    assert rows.loc["cost", "value"] == costs.loc["plan, by cost", "cost"]
+    assert rows.loc["cost", "rival_value"] == costs.loc[rows.loc["cost", "rival"], "cost"]
+    # A second run finds everything done, and says the same.
+    again = backtest(shop_read(), origins=2, settings=settings, folder=tmp_path)
+    for name in ("scores", "forecasts", "flags", "promises", "rivals", "cutoffs"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(done, name), obj=name)
+    assert {path.suffix for path in tmp_path.iterdir()} == {".parquet", ".done", ".npz"}
 
 
 @pytest.mark.parametrize("origins", [0, ["2024-06-20"], ["2023-09-01"]])

@@ -191,6 +191,7 @@ def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monk
         {
             "stage": ["forecast"],
             "score": ["pinball"],
+            "better": ["lower"],
             "value": [0.81239],
             "rival": ["SES"],
             "rival_value": [1.0],
@@ -201,24 +202,32 @@ def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monk
 
     def replay(
         tables: Any, *, origins: int, settings: Settings, demand_model: str | None, rivals: list[str],
-        progress: Callable[[str, float], None],
+        order_reviews: int | None, folder: Path | None, progress: Callable[[str, float], None],
     ) -> Any:  # fmt: skip
         asked.update(origins=origins, settings=settings, demand_model=demand_model, rivals=rivals)
+        asked.update(order_reviews=order_reviews, folder=folder)
         progress("2024-04-01", 1.0)
-        return SimpleNamespace(scores=scores, summary=lambda: scores)
+        orders = SimpleNamespace(curve=lambda: pd.DataFrame({"way": ["plan"], "fill_rate": [0.97]}))
+        return SimpleNamespace(scores=scores, summary=lambda: scores, orders=orders, notes=("2 items left out",))
 
     monkeypatch.setitem(sys.modules, "backorder_forecast.backtest", SimpleNamespace(backtest=replay))
     out = tmp_path / "scores.csv"
     models = ["--demand-model", "sba", "--rival", "ses", "--rival", "naive"]
-    result = _run("backtest", shop, "--origins", 3, "--seed", 2, "--out", out, *models)
+    more = ["--order-reviews", 12, "--resume", tmp_path]
+    result = _run("backtest", shop, "--origins", 3, "--seed", 2, "--out", out, *models, *more)
     assert result.exit_code == 0, result.output
-    assert asked == {"origins": 3, "settings": Settings(seed=2), "demand_model": "sba", "rivals": ["ses", "naive"]}
+    assert asked == {
+        "origins": 3, "settings": Settings(seed=2), "demand_model": "sba", "rivals": ["ses", "naive"],
+        "order_reviews": 12, "folder": tmp_path,
+    }  # fmt: skip
+    assert "note: 2 items left out" in result.stdout
+    assert (tmp_path / "scores_orders.csv").read_text() == "way,fill_rate\nplan,0.97\n"
     assert "pinball" in result.stdout
     assert "lower" in result.stdout
     assert "0.8124" in result.stdout
-    assert out.read_text().startswith("stage,score,value")
+    assert out.read_text().startswith("stage,score,better,value")
     assert json.loads(_run("backtest", shop, "--json").stdout)["scores"][0]["value"] == 0.81239
-    assert (asked["demand_model"], asked["rivals"]) == (None, [])
+    assert (asked["demand_model"], asked["rivals"], asked["order_reviews"], asked["folder"]) == (None, [], None, None)
 
 
 def test_a_baseline_may_forecast_the_demand_of_a_report(shop: Path, tmp_path: Path, seen: dict[str, Any]) -> None:
@@ -336,15 +345,3 @@ def test_the_whole_way_as_a_command(tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     assert done.returncode == (1 if answer["findings"] else 0)
     assert len(Plan.from_folder(tmp_path / "out").stockouts) == sum(answer["flags"].values()) == 200
-
-
-def test_every_score_of_a_backtest_says_which_way_is_better() -> None:
-    import inspect
-    import re
-
-    import backorder_forecast.cli
-
-    source = inspect.getsource(sys.modules[bf.backtest.__module__])
-    scores = set(re.findall(r'add\(origin, "\w+", "(\w+)"', source))
-    assert {"pinball", "zero_stock_brier", "kept_share", "slack_days"} <= scores
-    assert scores == set(backorder_forecast.cli._BETTER)

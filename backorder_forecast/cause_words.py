@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MORE_LIKELY = 0.5
-"""Weight of a stop from which late orders are laid at the supplier's door."""
+"""Probability from which a supplier seems to have stopped; below it may have."""
 
 
 @dataclass(frozen=True)

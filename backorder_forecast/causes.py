@@ -6,8 +6,9 @@ what is known now, on the same draws, in every order; its share is the average c
 and references:
 
 - late order: every open order follows its supplier's law from its order date, unconditioned on its lateness (but for
-  the lateness of a supplier that stands still, which is the disruption's);
-- demand surge: demand goes on, and has been since, as forecast one protection interval earlier;
+  what the other orders of its supplier lay at the supplier's door, `disruptions.blamed`, which is the disruption's);
+- demand surge: demand goes on, and has been since, as forecast one protection interval earlier (a change of the level
+  within two standard errors is none);
 - ordered too little: the order that would have lifted the position to its order-up-to level of that time, placed one
   usual lead time before `as_of`, is on its way (kept back by a disruption like every other order);
 - supplier disruption: the state that a supplier's orders share has its prior weight, and nobody is closed;
@@ -165,14 +166,12 @@ def cause_frame(
     shares: Shares,
     empty: NDArray[np.bool_],
     short: NDArray[np.bool_],
-    stopped: NDArray[np.bool_],
     risk: Floats | None = None,
 ) -> pd.DataFrame:
     """Cause of each item's risk, one row per item in item order.
 
-    `empty` items have nothing on the shelf, `short` ones owe more than there is, and the supplier of `stopped` ones
-    stands still more likely than not: what its late orders add is then named with the disruption. `risk` is what the
-    plan states where that is not the mean over these paths; the difference is part of the baseline.
+    `empty` items have nothing on the shelf, `short` ones owe more than there is. `risk` is what the plan states where
+    that is not the mean over these paths; the difference is part of the baseline.
 
     Returns
     -------
@@ -183,14 +182,9 @@ def cause_frame(
         customers wait for more than there is.
     """
     stated = shares.risk if risk is None else risk
-    named, without = shares.share.copy(), shares.without.copy()
-    both = stopped & (named[:, DISRUPTION] > 0)
-    named[both, DISRUPTION] += np.maximum(named[both, LATE], 0.0)
-    named[both, LATE] = 0.0
-    without[both, DISRUPTION] = np.minimum(without[both, DISRUPTION], without[both, LATE])
-    best = named.argmax(axis=1)
+    best = shares.share.argmax(axis=1)
     rows = np.arange(len(best))
-    top, error = named[rows, best], shares.error[rows, best]
+    top, error = shares.share[rows, best], shares.error[rows, best]
     clear = top > np.maximum(2 * error, MIN_SHARE)
     frame = items[["sku", "location"]].reset_index(drop=True).copy()
     frame["risk"], frame["baseline"] = stated, shares.baseline + (stated - shares.risk)
@@ -200,7 +194,7 @@ def cause_frame(
     names = np.asarray(PLAYERS, dtype=object)[best]
     frame["cause"] = np.select([clear, short], [names, "already short"], "not distinguishable").astype(str)
     frame["cause_share"] = np.where(clear, top, np.nan)
-    frame["without"] = np.where(clear, stated_risk(without[rows, best], shares, stated), np.nan)
+    frame["without"] = np.where(clear, stated_risk(shares.without[rows, best], shares, stated), np.nan)
     frame["empty"] = empty
     return frame
 

@@ -247,6 +247,18 @@ def stopped_paths(shocks: Shocks, rows: Ints, n_paths: int) -> NDArray[np.bool_]
     return (states < shocks.line_weight[rows, None]) | (shocks.line_shut[rows, None] > 0)
 
 
+def blamed(shocks: Shocks) -> Shocks:
+    """The shocks with the weight by which the lateness of each line is laid at its supplier's door.
+
+    An order that is late has either one of two causes: it went astray alone, or its supplier stands still. Taken as
+    equally likely beforehand, the receipts of the *other* orders decide: with B, the ratio by which they speak for a
+    stop, the weight is P(stop) - P(astray) = (B - 1) / (B + 1), 0 where they do not.
+    """
+    p = PRIOR + (1.0 - PRIOR) * np.minimum(shocks.line_weight, 1.0 - 1e-9)
+    ratio = p / (1.0 - p) * (1.0 - PRIOR) / PRIOR
+    return replace(shocks, line_weight=(ratio - 1.0) / (ratio + 1.0))
+
+
 def shocked_lead_days(
     shocks: Shocks, lead_days: NDArray[np.int32], suppliers: pd.Series, start: int, stop: int
 ) -> NDArray[np.int32]:

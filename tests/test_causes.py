@@ -57,10 +57,9 @@ def situation(**changes: Any) -> Situation:
     return replace(calm, **changes)
 
 
-def explained(made: Situation, *, stopped: bool = False) -> Any:
+def explained(made: Situation, risk: Floats | None = None) -> Any:
     n = len(made.start)
-    flags = np.isclose(made.start, 0.0), made.start < 0, np.full(n, stopped)
-    return cause_frame(items_of(n), cause_shares(made), *flags)
+    return cause_frame(items_of(n), cause_shares(made), np.isclose(made.start, 0.0), made.start < 0, risk)
 
 
 def versions(bit: int) -> NDArray[np.int64]:
@@ -166,17 +165,23 @@ def test_two_causes_of_which_either_suffices_share_the_blame() -> None:
     assert row["late_order"] == pytest.approx(row["recall_or_hold"]) == pytest.approx(0.5)
 
 
-def test_late_orders_of_a_supplier_that_stands_still_are_named_with_the_stop() -> None:
-    arrivals = np.stack([at(4), at(4), at(4), at(4)])
-    # Either delays the order too long on most paths; the late order on more of them.
-    arrivals[1], arrivals[2, :, :60], arrivals[3] = GONE, GONE, GONE
-    both = situation(arrivals=arrivals, version=np.array([0, 1, 2, 3, 0, 1, 2, 3]))
-    apart, joined = explained(both).iloc[0], explained(both, stopped=True).iloc[0]
-    assert (apart["cause"], joined["cause"]) == ("late order", "supplier disruption")
-    assert joined["cause_share"] == pytest.approx(joined["late_order"] + joined["supplier_disruption"])
-    assert (apart[COLUMNS] == joined[COLUMNS]).all()
-    # Without a trace of a stop in this item's risk the order is named all the same.
-    assert explained(situation(**ALONE["late order"]), stopped=True)["cause"].iloc[0] == "late order"
+def test_a_risk_that_is_stated_elsewhere_moves_the_baseline_and_no_contribution() -> None:
+    arrivals = np.stack([at(4), at(4)])
+    arrivals[1, :, :40] = GONE
+    made = situation(arrivals=arrivals, version=versions(0))
+    here, there = explained(made).iloc[0], explained(made, np.array([0.45])).iloc[0]
+    assert (here["risk"], here["baseline"], here["without"]) == (pytest.approx(0.4), pytest.approx(0), pytest.approx(0))
+    assert (there["risk"], there["late_order"]) == (0.45, here["late_order"])
+    assert (there["baseline"], there["without"]) == (pytest.approx(0.05), pytest.approx(0.05))
+
+
+def test_an_order_that_comes_after_the_simulated_days_finds_what_is_left() -> None:
+    longer = situation(start=np.array([13.0]), arrivals=np.stack([at(GONE)]), ends=np.full((2, 1, N_PATHS), PERIODS))
+    # One unit is left after twelve days: it lasts for an order that comes on day 13, not for one of day 16.
+    for later, risk in ((0.0, 0.0), (3.0, 1.0)):
+        made = replace(longer, beyond=np.stack([np.full((1, N_PATHS), later), np.full((1, N_PATHS), -1.0)]))
+        assert explained(made)["risk"].iloc[0] == risk
+    assert explained(made)["cause"].iloc[0] == "supplier disruption"
 
 
 def test_calm_water_has_no_cause() -> None:

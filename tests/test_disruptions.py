@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,8 +16,10 @@ from backorder_forecast.disruptions import (
     SHORTEST,
     Evidence,
     Shocks,
+    blamed,
     draw_shocked_days,
     fit_shocks,
+    shocked_arrival_days,
     shocked_lead_days,
     stop_evidence,
     stopped_paths,
@@ -144,6 +148,38 @@ def test_orders_of_a_stopped_supplier_wait_for_the_end_of_the_stop_together() ->
     assert days[still].max() <= LONGEST + base.max() + 30
     # The rest of the stop is the same for all lines on a path.
     assert np.corrcoef(np.log(days[0, first]), np.log(days[-1, first]))[0, 1] > 0.7
+
+
+def test_lateness_is_laid_at_the_door_of_a_supplier_as_far_as_its_other_orders_say() -> None:
+    weight = np.array([0.0, (0.15 - PRIOR) / (1 - PRIOR), (0.5 - PRIOR) / (1 - PRIOR), 1.0])
+    _, _, shocks = world(orders())
+    found = blamed(replace(shocks, line_weight=weight)).line_weight
+    # Odds of .15 / .85 against .05 / .95 are 3.35 to 1: taken as equally likely, 77 % against 23 %.
+    np.testing.assert_allclose(found, [0.0, 0.5405, 0.9, 1.0], atol=1e-4)
+    assert (np.diff(found) > 0).all()
+    assert (found >= weight - 1e-9).all()
+
+
+def test_an_order_due_before_a_stop_has_come_and_one_due_in_it_waits_for_its_end() -> None:
+    _, _, shocks = world(orders(stopped_days=9))
+    items, stopped = np.array([0, 1]), int(shocks.item_days[0])
+    due = np.full((2, N_PATHS), -stopped, dtype=np.int32)
+    due[1] = -2
+    found = shocked_arrival_days(shocks, due, pd.Series(["ACME", "ACME"]), items)
+    assert (found[0] == due[0]).all()
+    waits = found[1] > 0
+    assert abs(waits.mean() - shocks.item_weight[1]) < 0.03
+    assert (found[1][~waits] == -2).all()
+    # What was left of its way when the stop began is left when it ends.
+    assert found[1][waits].min() > stopped - 2
+
+
+def test_an_order_due_while_the_supplier_is_closed_comes_after_the_closure() -> None:
+    shut = Closures(pd.DataFrame({"supplier": ["ACME"], "first": [-4], "last": [3], "known_end": [True]}))
+    _, _, shocks = world(orders(), shut)
+    due = np.array([[-5, -4, 0, 2]], dtype=np.int32)
+    found = shocked_arrival_days(shocks, due, pd.Series(["ACME"]), np.array([0]))
+    assert found.tolist() == [[-5, 4, 8, 10]]
 
 
 def test_undone_a_stop_leaves_orders_where_they_would_have_been() -> None:

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from hand_made import constant_sales
 
+from backorder_forecast import explaining
+from backorder_forecast.causes import cause_frame
 from backorder_forecast.compare import compare_plans
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.pipeline import make_plan
@@ -95,6 +97,32 @@ def test_the_sentence_states_the_chance_of_the_frame_and_the_contributions_add_u
         assert named.loc[row["cause"], "cause_text"] == row["cause_text"]
         assert named.loc["late order", "order"] == "4711"
         assert named.loc["late order", "reference"].startswith("open orders take the usual lead time")
+
+
+@pytest.mark.parametrize("freq", ["D", "W-MON"])
+def test_the_paths_of_the_causes_have_the_risk_of_the_projection(monkeypatch: pytest.MonkeyPatch, freq: str) -> None:
+    told: list[tuple[Any, Any]] = []
+
+    def listening(items: Any, shares: Any, empty: Any, short: Any, stated: Any) -> Any:
+        told.append((shares.risk, stated))
+        return cause_frame(items, shares, empty, short, stated)
+
+    monkeypatch.setattr(explaining, "cause_frame", listening)
+    products = pd.DataFrame({"sku": ["A"], "supplier": ["ACME"], "lead_time_days": [30]})
+    for on_hand in (0, 20, 50, 80):
+        # The simulated days end before the slower of these orders come.
+        for most in (20, 40, 400):
+            tables = {
+                "sales": constant_sales("A", "2024-01-01", "2024-06-30"), "products": products,
+                "inventory": pd.DataFrame({"sku": ["A"], "date": AS_OF, "on_hand": [float(on_hand)]}),
+                "purchase_orders": on_order(30, 8).tail(1).assign(received_date=pd.NaT),
+            }  # fmt: skip
+            make_plan(
+                read_tables(tables, as_of=AS_OF), SETTINGS.replace(horizon_days=20, max_path_days=most, freq=freq)
+            )
+    assert sum(bool(0 < found[0] < 1) for found, _ in told) > 4
+    for found, stated in told:
+        np.testing.assert_allclose(found, stated, atol=1e-12)
 
 
 def test_causes_are_those_of_the_item_or_place_asked_for() -> None:

@@ -1,15 +1,13 @@
-"""Who is served first when supply is short.
+"""The allocation rules side by side on the same lines and dated supply: who gets what when.
 
-Three rules share one signature. First come (`fifo`) and `priority` (1 before 2, then first come) serve in a queue that
-is never overtaken: what is set aside for a line that takes only its complete quantity is held for it. Fair share is
-weighted max-min: a level rises, line i receives weight_i * level until its demand is met (water filling).
-`compare_allocations` shows the rules side by side on dated supply. Quantities are units of one item.
+Rules as in `allocation_rules.py`; here supply comes on dates, and a line is filled when the cumulative supply of its
+item reaches its need (`queues.py`). Quantities are units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
@@ -22,121 +20,15 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
-def allocate_fifo(
-    supply: float,
-    demand: ArrayLike,
-    *,
-    order_date: ArrayLike | None = None,
-    priority: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    complete_only: ArrayLike | None = None,
-    cap: ArrayLike | None = None,
-    whole_units: bool = False,
-) -> NDArray[np.float64]:
-    """First come, first served.
-
-    Parameters
-    ----------
-    supply
-        Units to give out.
-    demand
-        Units wanted, shape (n,).
-    order_date
-        Earlier is served first, ties in the order given; the order given where missing.
-    priority
-        Not used by this rule (the three rules share one signature).
-    weights
-        Not used by this rule.
-    complete_only
-        True where a line takes its complete quantity or nothing; what cannot complete it is held for it.
-    cap
-        Most units a line may receive.
-    whole_units
-        Give whole units only.
-
-    Returns
-    -------
-    Units per line, shape (n,), never above demand, together never above supply.
-
-    Examples
-    --------
-    >>> allocate_fifo(6, [4, 3, 5]).tolist()
-    [4.0, 2.0, 0.0]
-    """
-    wants = _Wants(supply, demand, order_date, priority, weights, complete_only, cap, whole_units)
-    return _serve_queue(wants, np.argsort(wants.order_date, kind="stable"))
-
-
-def allocate_priority(
-    supply: float,
-    demand: ArrayLike,
-    *,
-    order_date: ArrayLike | None = None,
-    priority: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    complete_only: ArrayLike | None = None,
-    cap: ArrayLike | None = None,
-    whole_units: bool = False,
-) -> NDArray[np.float64]:
-    """Smallest priority number first, then first come; lines without a priority come last.
-
-    Parameters and returns as `allocate_fifo`.
-
-    Examples
-    --------
-    >>> allocate_priority(6, [4, 3, 5], priority=[2, 1, float("nan")]).tolist()
-    [3.0, 3.0, 0.0]
-    """
-    wants = _Wants(supply, demand, order_date, priority, weights, complete_only, cap, whole_units)
-    return _serve_queue(wants, np.lexsort((wants.order_date, wants.priority)))
-
-
-def allocate_fair_share(
-    supply: float,
-    demand: ArrayLike,
-    *,
-    order_date: ArrayLike | None = None,
-    priority: ArrayLike | None = None,
-    weights: ArrayLike | None = None,
-    complete_only: ArrayLike | None = None,
-    cap: ArrayLike | None = None,
-    whole_units: bool = False,
-) -> NDArray[np.float64]:
-    """Weighted max-min fair share: min(demand_i, weight_i * level), the level used up exactly.
-
-    A complete-only line whose share stays below its demand gets nothing and its share is poured again over the
-    others, the line farthest from complete first. Whole units by largest remainder, never above demand. Parameters
-    and returns as `allocate_fifo`; `weights` are positive, for instance past purchases (`purchase_weights`).
-
-    Source: Keshav (1997), An Engineering Approach to Computer Networking, ch. 9; Cachon & Lariviere (1999) for
-    weights from past purchases; Hamilton's method for whole units.
-
-    Examples
-    --------
-    >>> allocate_fair_share(10, [2, 2.6, 4, 5]).round(6).tolist()
-    [2.0, 2.6, 2.7, 2.7]
-    >>> allocate_fair_share(10, [6, 5, 4, 3], weights=[50, 30, 20, 1], whole_units=True).tolist()
-    [5.0, 3.0, 2.0, 0.0]
-    """
-    wants = _Wants(supply, demand, order_date, priority, weights, complete_only, cap, whole_units)
-    wanted = wants.demand.copy()
-    while True:
-        share = _water_fill(wants.supply, wanted, wants.weights)
-        if wants.whole_units:
-            share = _largest_remainder(share, wanted, wants.supply)
-        short = wants.complete_only & (wanted > 0) & (share < wants.asked * (1 - TOLERANCE))
-        if not short.any():
-            return share
-        reached = np.where(short, share / np.where(wants.asked > 0, wants.asked, 1.0), np.inf)
-        wanted[len(wanted) - 1 - int(np.argmin(reached[::-1]))] = 0.0
-
-
 def compare_allocations(
     lines: pd.DataFrame,
     supply: pd.DataFrame,
     *,
     rules: Sequence[str] = ALLOCATIONS,
     weights: ArrayLike | None = None,
+    key_customers: Sequence[str] = (),
+    reserve: float = 0.0,
+    customer_cap: float | None = None,
 ) -> pd.DataFrame:
     """The same lines and dated supply under each rule, side by side.
 
@@ -148,6 +40,10 @@ def compare_allocations(
         sku, date, quantity; optionally location. Stock on hand is supply dated today.
     weights
         Weights of fair share, shape (n_lines,).
+    key_customers, reserve
+        Customers for whom the first `reserve` units of each item are kept, whether they want them or not.
+    customer_cap
+        Most units of an item that one customer gets, oldest lines first.
 
     Returns
     -------
@@ -163,39 +59,60 @@ def compare_allocations(
     >>> table[["rule", "order_id", "filled_quantity", "wait_days"]].to_dict("split")["data"]
     [['fifo', 'a', 4.0, 4.0], ['fifo', 'b', 2.0, nan], ['priority', 'a', 3.0, nan], ['priority', 'b', 3.0, 3.0]]
     """
-    given = lines.assign(**{c: lines.get(c, "") for c in ("location", "customer_id")})
-    given["order_date"] = pd.to_datetime(given["order_date"])
-    given["weight"] = positive_weights(weights, len(given))
-    given["complete_only"] = lines["complete_only"].eq(True) if "complete_only" in lines else False
-    given["item"] = given.groupby(["sku", "location"], sort=True).ngroup()
-    given = given.sort_values(["item", "order_date", "order_id"], kind="stable", ignore_index=True)
-    place = supply.assign(location=supply.get("location", ""), date=pd.to_datetime(supply["date"]))
-    codes = given[["sku", "location", "item"]].drop_duplicates()
-    place = place.merge(codes, on=["sku", "location"]).sort_values(["item", "date", "quantity"], kind="stable")
-    n_items = len(codes)
-    pointers = np.concatenate([[0], np.cumsum(np.bincount(place["item"], minlength=n_items))]).astype(np.int64)
-    running = cumulative_by_item(pointers, place["quantity"].to_numpy(np.float64))
-    dates = np.append(place["date"].to_numpy("datetime64[s]"), np.datetime64("NaT", "s"))
-    item = given["item"].to_numpy(np.int64)
-    quantity = given["quantity"].to_numpy(np.float64)
-    ends = np.maximum(pointers[1:] - 1, 0)
-    total = np.where(np.diff(pointers) > 0, np.append(running, 0.0)[ends], 0.0)[item]
-    starts = np.append(np.flatnonzero(np.append(True, item[1:] != item[:-1])), len(item))
+    queue = _Queue(lines, supply, weights, key_customers, reserve, customer_cap)
+    given = queue.lines
     parts = []
     for rule in rules:
-        first, complete = queue_needs(given, rule=rule, weights=given["weight"])
-        first_row, last_row = (_first_reaching(need, item, pointers, running) for need in (first, complete))
-        if rule == "fair_share":
-            filled = fair_filled(starts, quantity, given["weight"].to_numpy(np.float64), total)
-        else:
-            filled = np.clip(total - (complete - quantity), 0.0, quantity)
-        filled = np.where(given["complete_only"].to_numpy(bool) & (last_row < 0), 0.0, filled)
+        first, complete = queue.needs(rule)
+        first_row, last_row = (
+            _first_reaching(need, queue.item, queue.pointers, queue.running) for need in (first, complete)
+        )
+        filled = queue.filled(rule, queue.total)
         part = given[["order_id", "sku", "location", "customer_id", "quantity"]].assign(filled_quantity=filled)
         part.insert(0, "rule", rule)
-        part["first_date"], part["fill_date"] = dates[first_row], dates[last_row]
+        part["first_date"], part["fill_date"] = queue.dates[first_row], queue.dates[last_row]
         part["wait_days"] = (part["fill_date"] - given["order_date"]).dt.days.clip(lower=0)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
+
+
+def allocation_by_date(
+    lines: pd.DataFrame,
+    supply: pd.DataFrame,
+    *,
+    rules: Sequence[str] = ALLOCATIONS,
+    weights: ArrayLike | None = None,
+    key_customers: Sequence[str] = (),
+    reserve: float = 0.0,
+    customer_cap: float | None = None,
+) -> pd.DataFrame:
+    """What each rule has given out by each date of the supply; parameters as `compare_allocations`.
+
+    Returns
+    -------
+    rule, date, units_supplied, units_filled, lines_filled, customers_served (with a unit at least), each up to and
+    including the date.
+
+    Examples
+    --------
+    >>> lines = pd.DataFrame({"sku": "A", "order_id": ["a", "b"], "quantity": [4.0, 3.0], "customer_id": ["x", "y"],
+    ...                       "order_date": pd.to_datetime(["2024-01-01", "2024-01-02"])})
+    >>> supply = pd.DataFrame({"sku": "A", "date": pd.to_datetime(["2024-01-05", "2024-01-09"]), "quantity": [4, 2]})
+    >>> table = allocation_by_date(lines, supply, rules=["fifo", "fair_share"])
+    >>> table.drop(columns="date").to_dict("split")["data"]  # doctest: +NORMALIZE_WHITESPACE
+    [['fifo', 4.0, 4.0, 1, 1], ['fifo', 6.0, 6.0, 1, 2], ['fair_share', 4.0, 4.0, 0, 2], ['fair_share', 6.0, 6.0, 1, 2]]
+    """
+    queue = _Queue(lines, supply, weights, key_customers, reserve, customer_cap)
+    quantity, records = queue.lines["quantity"].to_numpy(np.float64), []
+    for rule in rules:
+        for date in np.unique(queue.dates[:-1]):
+            total = queue.total_by(date)
+            filled = queue.filled(rule, total)
+            done = int((filled >= quantity * (1 - TOLERANCE)).sum())
+            served = queue.lines.loc[filled > TOLERANCE, "customer_id"].nunique()
+            records.append((rule, pd.Timestamp(date), queue.supplied(date), float(filled.sum()), done, served))
+    names = ["rule", "date", "units_supplied", "units_filled", "lines_filled", "customers_served"]
+    return pd.DataFrame(records, columns=names).astype({"date": "datetime64[s]"})
 
 
 def allocation_summary(comparison: pd.DataFrame) -> pd.DataFrame:
@@ -218,74 +135,117 @@ def allocation_summary(comparison: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(records, columns=[*columns, "concentration"])
 
 
-class _Wants:
-    """Checked arguments of the three rules."""
+class _Queue:
+    """Lines in queue order and the dated supply of their items, of `compare_allocations`."""
 
     def __init__(
         self,
-        supply: float,
-        demand: ArrayLike,
-        order_date: ArrayLike | None,
-        priority: ArrayLike | None,
+        lines: pd.DataFrame,
+        supply: pd.DataFrame,
         weights: ArrayLike | None,
-        complete_only: ArrayLike | None,
-        cap: ArrayLike | None,
-        whole_units: bool,
+        key_customers: Sequence[str],
+        reserve: float,
+        customer_cap: float | None,
     ) -> None:
-        self.asked = np.asarray(demand, dtype=np.float64)
-        n = len(self.asked)
-        if not np.isfinite(self.asked).all() or (self.asked < 0).any():
-            raise ValueError("demand must be finite and not negative; set such lines aside first")
-        limit = np.full(n, np.inf) if cap is None else np.asarray(cap, dtype=np.float64)
-        self.demand = np.minimum(self.asked, limit)
-        self.supply = max(float(supply), 0.0)
-        if whole_units:
-            self.demand, self.supply = np.floor(self.demand + TOLERANCE), float(np.floor(self.supply + TOLERANCE))
-        self.whole_units = whole_units
-        self.order_date: NDArray[Any] = np.zeros(n) if order_date is None else np.asarray(order_date)
-        rank = np.full(n, np.inf) if priority is None else np.asarray(priority, dtype=np.float64)
-        self.priority = np.where(np.isnan(rank), np.inf, rank)
-        self.weights = positive_weights(weights, n)
-        self.complete_only = np.zeros(n, bool) if complete_only is None else np.asarray(complete_only, dtype=bool)
-        for name in ("demand", "order_date", "priority", "weights", "complete_only"):
-            if len(getattr(self, name)) != n:
-                raise ValueError(f"{name} has {len(getattr(self, name))} entries, demand has {n}")
+        given = lines.assign(**{c: lines.get(c, "") for c in ("location", "customer_id")})
+        given["order_date"] = pd.to_datetime(given["order_date"])
+        given["weight"] = positive_weights(weights, len(given))
+        given["complete_only"] = lines["complete_only"].eq(True) if "complete_only" in lines else False
+        given["item"] = given.groupby(["sku", "location"], sort=True).ngroup()
+        self.lines = given.sort_values(["item", "order_date", "order_id"], kind="stable", ignore_index=True)
+        self.item = self.lines["item"].to_numpy(np.int64)
+        self.key = self.lines["customer_id"].astype("str").isin([str(c) for c in key_customers]).to_numpy(bool)
+        if not 0.0 <= reserve < np.inf:
+            raise ValueError(f"reserve is a number of units, not negative, got {reserve!r}")
+        self.reserve = float(reserve)
+        self.allowed = _capped(self.lines, customer_cap)
+        place = supply.assign(location=supply.get("location", ""), date=pd.to_datetime(supply["date"]))
+        codes = self.lines[["sku", "location", "item"]].drop_duplicates()
+        place = place.merge(codes, on=["sku", "location"]).sort_values(["item", "date", "quantity"], kind="stable")
+        counts = np.bincount(place["item"], minlength=len(codes))
+        self.pointers = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self.running = cumulative_by_item(self.pointers, place["quantity"].to_numpy(np.float64))
+        self.dates = np.append(place["date"].to_numpy("datetime64[s]"), np.datetime64("NaT", "s"))
+        self._place = place
+
+    @property
+    def total(self) -> NDArray[np.float64]:
+        """All supply of each line's item."""
+        return self.total_by(np.datetime64("9999-01-01"))
+
+    def total_by(self, date: np.datetime64) -> NDArray[np.float64]:
+        """Supply of each line's item up to and including a date."""
+        came = self._place[(self._place["date"] <= date).to_numpy()]
+        per_item = np.bincount(came["item"], came["quantity"], minlength=len(self.pointers) - 1)
+        return np.asarray(per_item[self.item], dtype=np.float64)
+
+    def supplied(self, date: np.datetime64) -> float:
+        """Supply of all items up to and including a date."""
+        return float(self._place.loc[(self._place["date"] <= date).to_numpy(), "quantity"].sum())
+
+    def needs(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Cumulative supply at which each line's first and last unit are served; infinite where it never is."""
+        kept, (first, complete) = self._kept(), self._rest(rule)
+        own = np.minimum(self.allowed, self.reserve_part)
+        first = np.where(own >= np.minimum(self.allowed, 1.0) - TOLERANCE, kept + np.minimum(own, 1.0), first)
+        complete = np.where(self.allowed - own <= TOLERANCE, kept + own, complete)
+        whole = self.lines["complete_only"].to_numpy(bool)
+        first = np.where(whole, complete, first)
+        short = self.allowed < self.lines["quantity"].to_numpy(np.float64) * (1 - TOLERANCE)
+        return np.where(self.allowed > 0, first, np.inf), np.where(short, np.inf, complete)
+
+    def filled(self, rule: str, total: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Units of each line once its item's supply (one entry per line) is given out."""
+        held = np.clip(np.minimum(total, self.reserve) - self._kept(), 0.0, self.reserve_part)
+        rest, left = self.allowed - self.reserve_part, np.maximum(total - self.reserve, 0.0)
+        if rule == "fair_share":
+            share = fair_filled(_starts(self.item), rest, self.lines["weight"].to_numpy(np.float64), left)
+        else:
+            _, complete = self._rest(rule)
+            share = np.clip(left + self.reserve - (complete - rest), 0.0, rest)
+        _, need = self.needs(rule)
+        filled = held + np.where(rest > 0, share, 0.0)
+        short = self.lines["complete_only"].to_numpy(bool) & (total + TOLERANCE * np.maximum(1.0, total) < need)
+        return np.where(short, 0.0, filled)
+
+    @property
+    def reserve_part(self) -> NDArray[np.float64]:
+        """Units of each line that come from the reserve, oldest key lines first."""
+        return np.clip(self.reserve - self._kept(), 0.0, np.where(self.key, self.allowed, 0.0))
+
+    def _kept(self) -> NDArray[np.float64]:
+        """Units that key lines before each line want of its item."""
+        wanted = np.where(self.key, self.allowed, 0.0)
+        return np.asarray(cumulative_by_item(_starts(self.item), wanted) - wanted)
+
+    def _rest(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Needs of what the reserve leaves open: all of the reserve comes before."""
+        rest = self.lines.assign(quantity=self.allowed - self.reserve_part)
+        first, complete = queue_needs(rest, rule=rule, weights=rest["weight"])
+        return first + self.reserve, complete + self.reserve
 
 
-def _serve_queue(wants: _Wants, order: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Serve in order; nobody overtakes, so the supply is cut where the queue reaches it."""
-    demand = wants.demand[order]
-    before = np.cumsum(demand) - demand
-    share = np.clip(wants.supply - before, 0.0, demand)
-    short = wants.complete_only[order] & (share < wants.asked[order] * (1 - TOLERANCE))
-    out = np.zeros(len(share))
-    out[order] = np.where(short, 0.0, share)
-    return out
+def _starts(item: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.append(np.flatnonzero(np.append(True, item[1:] != item[:-1])), len(item))[: None if len(item) else 1]
 
 
-def _water_fill(supply: float, demand: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """min(demand, weight * level) with the level at which the supply is used up."""
-    order = np.argsort(demand / weight, kind="stable")
-    met = np.append(0.0, np.cumsum(demand[order])[:-1])
-    rest = np.cumsum(weight[order][::-1])[::-1]
-    level = (supply - met) / rest
-    # The first line in the order that the level does not satisfy fixes the level.
-    open_at = np.flatnonzero(level < (demand / weight)[order])
-    if not len(open_at):
-        return demand.copy()
-    share: NDArray[np.float64] = np.minimum(demand, weight * max(float(level[open_at[0]]), 0.0))
-    return share
-
-
-def _largest_remainder(share: NDArray[np.float64], demand: NDArray[np.float64], supply: float) -> NDArray[np.float64]:
-    whole = np.floor(share + TOLERANCE)
-    left = int(np.floor(min(supply, demand.sum()) - whole.sum() + TOLERANCE))
-    while left > 0:
-        room = np.flatnonzero(whole < demand)
-        take = room[np.argsort(-(share - whole)[room], kind="stable")][:left]
-        whole[take] += 1.0
-        left -= len(take)
-    return whole
+def _capped(lines: pd.DataFrame, cap: float | None) -> NDArray[np.float64]:
+    """Units of each line that its customer may have; a line that takes all or nothing is not cut."""
+    quantity = lines["quantity"].to_numpy(np.float64)
+    if cap is None:
+        return quantity
+    if not 0.0 <= cap < np.inf:
+        raise ValueError(f"customer_cap is a number of units, not negative, got {cap!r}")
+    allowed = np.zeros(len(lines))
+    left: dict[tuple[int, str], float] = {}
+    customers = zip(lines["item"], lines["customer_id"].astype("str"), lines["complete_only"], strict=True)
+    for k, (item, customer, whole) in enumerate(customers):
+        # Unknown customers are no one customer.
+        have = left.get((item, customer), cap) if customer else cap
+        take = min(quantity[k], have)
+        allowed[k] = 0.0 if whole and take < quantity[k] else take
+        left[item, customer] = have - allowed[k]
+    return allowed
 
 
 @nb.njit(cache=True, nogil=True)

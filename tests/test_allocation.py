@@ -11,13 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from backorder_forecast.allocation import (
-    allocate_fair_share,
-    allocate_fifo,
-    allocate_priority,
-    allocation_summary,
-    compare_allocations,
-)
+from backorder_forecast.allocation import allocation_by_date, allocation_summary, compare_allocations
+from backorder_forecast.allocation_rules import allocate_fair_share, allocate_fifo, allocate_priority
 from backorder_forecast.atp import atp_accumulated, atp_backward, earliest_period, ship_schedule
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.queues import purchase_weights, queue_needs
@@ -279,3 +274,74 @@ def test_item_without_supply_is_listed_unfilled() -> None:
     other = table[table["sku"] == "B"]
     assert other["filled_quantity"].tolist() == [0.0]
     assert other["fill_date"].isna().all()
+
+
+def test_a_reserve_is_for_key_lines_alone() -> None:
+    wants, key = [4.0, 3.0, 5.0], [False, False, True]
+    assert allocate_fifo(6, wants, key=key, reserve=2).tolist() == [4.0, 0.0, 2.0]
+    assert allocate_fifo(6, wants, key=key, reserve=6).tolist() == [0.0, 0.0, 5.0]  # one unit kept for later key orders
+    assert allocate_fair_share(6, wants, key=key, reserve=3).tolist() == [1.0, 1.0, 4.0]
+    assert allocate_fifo(6, wants, key=key, reserve=0).tolist() == allocate_fifo(6, wants).tolist()
+    with pytest.raises(ValueError, match="reserve is a number of units, not negative, got -1"):
+        allocate_fifo(6, wants, reserve=-1)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(
+    st.lists(st.tuples(st.integers(1, 9), st.booleans(), st.booleans()), min_size=1, max_size=7), st.integers(0, 40),
+    st.integers(0, 20), st.booleans(),
+)  # fmt: skip
+def test_what_others_get_never_touches_the_reserve(
+    rule: str, rows: list[tuple[int, bool, bool]], supply: int, reserve: int, whole: bool
+) -> None:
+    demand, key, flags = (np.array(c) for c in zip(*rows, strict=True))
+    got = RULES[rule](supply, demand, key=key, reserve=reserve, complete_only=flags, whole_units=whole)
+    assert (got <= demand + 1e-9).all()
+    assert (got >= 0).all()
+    assert got.sum() <= supply + 1e-9
+    assert got[~key].sum() <= max(supply - reserve, 0) + 1e-9
+    assert np.isin(got[flags], [0, *demand[flags]]).all()
+
+
+@given(
+    st.sampled_from(["fifo", "fair_share"]),
+    st.lists(st.tuples(st.integers(1, 9), st.sampled_from("xyz")), min_size=1, max_size=7),
+    st.lists(st.tuples(st.integers(1, 9), st.integers(1, 9)), min_size=1, max_size=5), st.integers(0, 12),
+    st.one_of(st.none(), st.integers(0, 12)),
+)  # fmt: skip
+def test_dated_supply_ends_where_the_plain_rule_does(
+    rule: str, rows: list[tuple[int, str]], receipts: list[tuple[int, int]], reserve: int, cap: int | None
+) -> None:
+    lines = make_lines([q for q, _ in rows], customer_id=[c for _, c in rows])
+    supply = pd.DataFrame({"sku": "A", "date": [pd.Timestamp("2024-02-01") + pd.Timedelta(days=d) for d, _ in receipts],
+                           "quantity": [float(q) for _, q in receipts]})  # fmt: skip
+    options: dict[str, Any] = {"rules": [rule], "key_customers": ["x"], "reserve": reserve, "customer_cap": cap}
+    table = compare_allocations(lines, supply, **options)
+    total = sum(q for _, q in receipts)
+    assert table["filled_quantity"].sum() <= total + 1e-9
+    others = table["customer_id"] != "x"
+    assert table.loc[others, "filled_quantity"].sum() <= max(total - reserve, 0) + 1e-9
+    if cap is not None:
+        assert (table.groupby("customer_id")["filled_quantity"].sum() <= cap + 1e-9).all()
+    elif rule == "fifo":
+        plain = allocate_fifo(total, lines["quantity"], key=lines["customer_id"] == "x", reserve=reserve)
+        assert table["filled_quantity"].to_numpy() == pytest.approx(plain)
+    done = table["fill_date"].notna()
+    assert (done == (table["filled_quantity"] >= table["quantity"] - 1e-9)).all()
+    by_date = allocation_by_date(lines, supply, **options)
+    assert by_date["units_filled"].iloc[-1] == pytest.approx(table["filled_quantity"].sum())
+    assert by_date["units_filled"].is_monotonic_increasing
+    assert (by_date["units_filled"] <= by_date["units_supplied"] + 1e-9).all()
+    dates = np.sort(table.loc[done, "fill_date"].to_numpy())
+    assert by_date["lines_filled"].tolist() == [int((dates <= day).sum()) for day in by_date["date"].to_numpy()]
+
+
+def test_a_cap_leaves_units_to_others_and_known_lines_without_a_customer_alone() -> None:
+    lines = make_lines([5, 4, 3], customer_id=["x", "x", ""])
+    supply = pd.DataFrame({"sku": "A", "date": [pd.Timestamp("2024-02-01")], "quantity": [20.0]})
+    table = compare_allocations(lines, supply, rules=["fifo"], customer_cap=6).set_index("order_id")
+    assert table["filled_quantity"].tolist() == [5.0, 1.0, 3.0]
+    assert table["fill_date"].notna().tolist() == [True, False, True]
+    whole = lines.assign(complete_only=True)
+    table = compare_allocations(whole, supply, rules=["fifo"], customer_cap=6)
+    assert table["filled_quantity"].tolist() == [5.0, 0.0, 3.0]

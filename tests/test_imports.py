@@ -38,8 +38,8 @@ ORDER = (
     "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "order_costs", "budgets", "order_inputs",
     "excess", "reorders", "order_trials",
     # those who wait
-    "queues", "queue_walk", "allocation", "atp", "lines", "promises", "patience_forms", "patience", "waits",
-    "wait_curves", "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices", "causes",
+    "queues", "queue_walk", "allocation_rules", "allocation", "atp", "lines", "promises", "patience_forms", "patience",
+    "waits", "wait_curves", "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices", "causes",
     # results
     "summary", "folder", "report", "excel", "settings_table", "result",
     # all stages together

@@ -19,6 +19,8 @@ from backorder_forecast.disruptions import PRIOR as DISRUPTION_PRIOR
 from backorder_forecast.frames import FRAMES, empty_frame
 from backorder_forecast.learned_flags import blend_flags, explain_learned, unit_margin
 from backorder_forecast.notices import notices_frame
+from backorder_forecast.order_inputs import terms_remarks
+from backorder_forecast.order_limits import BELOW, within_limits
 from backorder_forecast.paths import path_quantiles
 from backorder_forecast.plots import ItemPicture
 from backorder_forecast.projection import NEVER, project_stock, stock_quantiles
@@ -63,7 +65,8 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
         frames["stockouts"] = explain_learned(_stockouts(risk, raw["main_causes"], about))
         if len(raw["causes"]):
             frames["causes"] = _by_urgency(raw["causes"], frames["stockouts"])
-        frames["reorders"] = _reorders(raw["reorders"][known], risk, fitted)
+        orders = _limited(raw["reorders"], results, fitted)
+        frames["reorders"] = _reorders(orders[known], risk, fitted)
         frames["excess"] = _excess(fitted)
         frames["wait_cutoffs"] = raw["wait_cutoffs"].reset_index(drop=True)
     if len(raw["fill_dates"]):
@@ -198,6 +201,41 @@ def _by_urgency(frame: pd.DataFrame, stockouts: pd.DataFrame) -> pd.DataFrame:
     return frame.iloc[np.argsort(found, kind="stable")].reset_index(drop=True)
 
 
+def _limited(reorders: pd.DataFrame, results: Sequence[BucketResult], fitted: Fitted) -> pd.DataFrame:
+    """Orders under the limits that they share, with a remark on each that they moved and on odd terms."""
+    facts, settings = fitted.world.facts, fitted.world.settings
+    quantity, told = reorders["order_quantity"].to_numpy(dtype=np.float64), np.full(len(reorders), "")
+    unit_cost = facts["unit_cost"].to_numpy(dtype=np.float64)
+    curves = [result.order_curves for result in results if result.order_curves is not None]
+    if curves:
+        # A bucket without a supplier's minimum has none where nothing else limits the orders.
+        budget, capacity = settings.order_budget or None, settings.order_capacity or None
+        rows = [np.full(len(r.frames["reorders"]), r.order_curves is not None) for r in results]
+        some = np.concatenate(rows)
+        candidates, saving = (np.concatenate(part) for part in zip(*curves, strict=True))
+        stocked = facts["stock_known"].to_numpy(dtype=bool)[some]
+        found, words = within_limits(
+            np.where(stocked, quantity[some], 0.0), candidates, np.where(stocked[:, None], saving, -candidates),
+            unit_cost=unit_cost[some], supplier=facts.loc[some, "supplier"].astype("str").tolist(),
+            supplier_minimum=facts["supplier_minimum"].to_numpy(dtype=np.float64)[some],
+            budget=budget, capacity=capacity,
+        )  # fmt: skip
+        quantity, told = quantity.copy(), told.astype(words.dtype)
+        quantity[some], told[some] = found, words
+    yearly = facts["mean_daily"].to_numpy(dtype=np.float64) * 365.0
+    stated = facts.assign(shortage_cost=np.nan, holding_cost=np.nan)
+    odd = terms_remarks(stated, yearly, quantity, settings)
+    fast = np.where(
+        reorders["express_saving"] > 0,
+        "by express " + reorders["express_quantity"].map("{:g}".format) + " units, usable from "
+        + reorders["express_date"].dt.strftime("%Y-%m-%d") + ", would save "
+        + reorders["express_saving"].map("{:,.2f}".format),
+        "",
+    )  # fmt: skip
+    remark = ["; ".join(filter(None, words)) for words in zip(told, odd, fast, strict=True)]
+    return reorders.assign(order_quantity=quantity, cost=quantity * unit_cost, remark=remark)
+
+
 def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
     keys, settings = ["sku", "location"], fitted.world.settings
     risk = stockouts[[*keys, "order_by_date", "flag", "avoidable", "p_unmet_before_arrival", "on_order"]]
@@ -213,6 +251,7 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
     frame["reason"] = np.select(
         [
             none & ~frame["active"].astype(bool),
+            frame["remark"].str.startswith(BELOW),
             capped,
             gap & (frame["on_order"] > 0),
             gap,
@@ -222,6 +261,7 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
         ],
         [
             "no longer sold: nothing more is ordered",
+            BELOW,
             "all that its capacity makes until the next review (in full packs, from the minimum quantity on): less than"
             " is needed",
             "an order placed now comes too late for the gap; what is on order covers afterwards",

@@ -147,6 +147,11 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "arrival": Column("date", "Arrives by"),
         "cost": Column("money", "Cost"),
         "urgency": Column("category", "Urgency"),
+        "remark": Column("text", "Remark"),
+        "express_quantity": Column("units", "By express", "Units that are worth an express delivery."),
+        "express_date": Column("date", "Express arrives"),
+        "express_units": Column("units", "Served by it", "Units that express serves in time, on average."),
+        "express_saving": Column("money", "Express saves", "Margin of these units less the extra cost of express."),
         # --- forecasts
         "mean": Column("units", "Mean"),
         # --- suppliers
@@ -197,6 +202,8 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "excess_value": Column("money", "Excess value"),
         "p_unsold": Column("share", "Chance unsold", "Probability that the excess is not sold in the time looked at."),
         "weeks_of_cover": Column("number", "Weeks of cover"),
+        "cancellable_units": Column("units", "Still on order", "The part of the excess that has not come yet."),
+        "cancellable_value": Column("money", "Its value"),
         # --- backlog
         "open_lines": Column("count", "Open lines"),
         "open_units": Column("units", "Open units"),

@@ -23,7 +23,7 @@ def excess_frame(
     Parameters
     ----------
     items
-        Columns sku, location, position (usable + on order - waiting), unit_cost, mean_weekly.
+        Columns sku, location, position (usable + on order - waiting), on_order, unit_cost, mean_weekly.
     level, level_variance, within_variance
         Demand law per period at seasonal index 1, shape (n_items,).
     weight
@@ -34,8 +34,9 @@ def excess_frame(
     Returns
     -------
     DataFrame
-        sku, location, excess_units, excess_value, p_unsold, weeks_of_cover; only items with excess, dearest first.
-        `p_unsold` is the probability that not all of the present position is sold over that time.
+        sku, location, excess_units, excess_value, p_unsold, weeks_of_cover, cancellable_units and cancellable_value
+        (the part of the excess that has not come yet: cancel it, or ask to return the rest); only items with excess,
+        dearest first. `p_unsold` is the probability that not all of the present position is sold over that time.
     """
     mean = level * weight
     variance = np.maximum(within_variance, level) * weight + level_variance * weight**2
@@ -54,6 +55,8 @@ def excess_frame(
     weekly = items["mean_weekly"].to_numpy(dtype=np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         frame["weeks_of_cover"] = np.where(weekly > 0, np.maximum(position, 0.0) / weekly, np.inf)
+    frame["cancellable_units"] = np.minimum(units, items["on_order"].to_numpy(dtype=np.float64))
+    frame["cancellable_value"] = frame["cancellable_units"] * items["unit_cost"].to_numpy(dtype=np.float64)
     frame = frame[units > 0]
     by = ["excess_value", "excess_units", "sku", "location"]
     return frame.sort_values(by, ascending=[False, False, True, True], kind="stable").reset_index(drop=True)

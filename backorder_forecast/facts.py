@@ -180,7 +180,8 @@ def item_facts(
     -------
     DataFrame
         sku, location, supplier, category, product_type, unit_cost, price, lead_time_days, moq, pack_size, review_days,
-        daily_capacity, holding_cost_rate, order_cost, substitute_sku, active (still sold after `as_of`), on_hand,
+        daily_capacity, holding_cost_rate, order_cost, supplier_minimum, express_lead_time_days, express_cost,
+        substitute_sku, active (still sold after `as_of`), on_hand,
         reserved, on_hold, backordered, on_order, usable, start (usable less waiting), stock_known, release_day (day
         number from which stock on hold is usable), receipts_held (deliveries wait until then too), written_off.
     """
@@ -191,6 +192,7 @@ def item_facts(
     facts.loc[~facts["product_type"].isin(PRODUCT_TYPES), "product_type"] = ""
     for column in _NUMBERS:
         facts[column] = items[column].astype(float).to_numpy() if column in items else np.nan
+    facts[["supplier_minimum", "express_lead_time_days", "express_cost"]] = np.nan
     _fill_from_supplier_items(facts, tables)
     if facts["price"].isna().any() and tables.has("sales"):
         facts["price"] = facts["price"].fillna(_last_price(tables, items))
@@ -326,8 +328,11 @@ def _fill_from_supplier_items(facts: pd.DataFrame, tables: Tables) -> None:
     columns = ["unit_cost", "lead_time_days", "moq", "pack_size"]
     terms = terms.sort_values(columns, kind="stable").drop_duplicates(["sku", "supplier"])
     found = facts[["sku", "supplier"]].astype("str").merge(terms, on=["sku", "supplier"], how="left")
-    for column in columns:
+    for column in (*columns, "express_lead_time_days", "express_cost"):
         facts[column] = facts[column].fillna(found[column].astype(float))
+    # What the order to a supplier is worth at least, whichever row states it.
+    least = terms.groupby("supplier")["supplier_minimum"].max().astype(float)
+    facts["supplier_minimum"] = facts["supplier"].astype("str").map(least)
 
 
 def _last_price(tables: Tables, items: pd.DataFrame) -> pd.Series:

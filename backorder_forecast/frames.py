@@ -93,7 +93,11 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "wait_cutoffs": (
             "p_never", "own_cutoff_days", "band_share", "sensitive_to", "cutoff_if_less", "cutoff_if_more",
         ),
-        "reorders": ("need_units", "target", "basis", "flag"),
+        "reorders": (
+            "need_units", "target", "basis", "express_quantity", "express_date", "express_units", "express_saving",
+            "remark", "flag",
+        ),
+        "excess": ("cancellable_units", "cancellable_value"),
         "notices": ("quantity", "legal_note", "text"),
         "cash_flow": ("goods_shipped",),
     }

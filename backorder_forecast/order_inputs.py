@@ -110,13 +110,6 @@ def terms_remarks(
     return remarks
 
 
-def below_minimum(items: pd.DataFrame, cost: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Items ordered from a supplier whose whole order is worth less than its `supplier_minimum`, (n_items,)."""
-    worth = pd.Series(np.nan_to_num(cost)).groupby(items["supplier"].to_numpy()).transform("sum").to_numpy()
-    named = (items["supplier"] != "").to_numpy() & (cost > 0)
-    return np.asarray(named & (worth < items["supplier_minimum"].to_numpy(dtype=np.float64)))
-
-
 def paths_on_order(receipts: SamplePaths | pd.DataFrame | None, forecast: SamplePaths, clock: Clock) -> SamplePaths:
     """What is on order as paths over the periods of the forecast."""
     if not isinstance(receipts, SamplePaths):

@@ -19,14 +19,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.budgets import within_limit
 from backorder_forecast.clock import Clock
 from backorder_forecast.excess import excess_frame
 from backorder_forecast.leadtimes import LeadTimes
-from backorder_forecast.order_costs import fill_rate_orders, least_cost_orders, saving_curves
+from backorder_forecast.order_costs import fill_rate_orders, least_cost_orders
 from backorder_forecast.order_inputs import (
     arrival_periods,
-    below_minimum,
     forecast_clock,
     item_periods,
     known_items,
@@ -35,6 +33,7 @@ from backorder_forecast.order_inputs import (
     terms_remarks,
     whole_periods,
 )
+from backorder_forecast.order_limits import CUT, order_curves, within_limits
 from backorder_forecast.paths import SamplePaths, in_item_order
 from backorder_forecast.policies import round_to_pack
 from backorder_forecast.projection import join_share
@@ -49,8 +48,8 @@ Floats = NDArray[np.float64]
 
 SURPLUS_REVIEWS = 5
 """Reviews after the next arrival over which a surplus is looked at."""
-_CANDIDATES = 48
-"""Quantities per item among which a budget or a capacity chooses."""
+FURTHER_NEED = 0.9
+"""Quantile of the need of those reviews up to which an order may be raised to a supplier's minimum."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,7 +249,7 @@ def recommend_orders(
         Periods until the next decision.
     items
         Optional sku, location, supplier, moq, pack_size, unit_cost, price, holding_cost_rate, daily_capacity (units),
-        supplier_minimum (money; orders below it are said, not raised),
+        supplier_minimum (money that the order to the supplier is worth at least: it is raised, or waits),
         shortage_cost (money per unit short) and holding_cost (money per unit left over at the end of a review).
     settings
         `order_target`, `service_level`, `surplus_share`, `holding_cost_rate`, `unmet`, `seed`.
@@ -292,7 +291,7 @@ def recommend_orders(
     coming = paths_on_order(receipts, forecast, clock)
     start = in_item_order(on_hand, forecast.items, "on_hand")
     joins = join_share(settings, known["product_type"])
-    limited = budget is not None or capacity is not None
+    limited = budget is not None or capacity is not None or bool((known["supplier_minimum"] > 0).any())
     frames, curves, yearly = [], [], []
     for begin, stop in forecast.buckets():
         rows = slice(begin, stop)
@@ -306,23 +305,23 @@ def recommend_orders(
         yearly.append(demand.mean(axis=(1, 2)) * 365.0 * demand.shape[2] / clock.n_days)
         frames.append(frame)
         if limited:
-            most = capped_orders(frame["order_quantity"].to_numpy(dtype=np.float64), bucket)
-            curves.append(_curve(frame, most, bucket, need, settings))
+            curves.append(limit_curves(frame, bucket, need, settings))
     orders = pd.concat(frames, ignore_index=True)
     remarks = terms_remarks(known, np.concatenate(yearly), orders["order_quantity"].to_numpy(), settings)
     wanted = orders["order_quantity"].to_numpy(dtype=np.float64, copy=True)
     quantity = capped_orders(wanted, known)
+    told = np.where(quantity < wanted, CUT, "")
     if limited:
         candidates, saving = (np.concatenate(part) for part in zip(*curves, strict=True))
-        for limit, use in ((budget, known["unit_cost"].to_numpy()), (capacity, np.ones(len(known)))):
-            if limit is not None:
-                saving = np.where(candidates <= quantity[:, None] + 1e-9, saving, -np.inf)
-                quantity, _ = within_limit(candidates, saving, use, float(limit))
+        quantity, limits = within_limits(
+            quantity, candidates, saving, unit_cost=known["unit_cost"].to_numpy(dtype=np.float64),
+            supplier=known["supplier"].tolist(), supplier_minimum=known["supplier_minimum"].to_numpy(dtype=np.float64),
+            budget=budget, capacity=capacity,
+        )  # fmt: skip
+        told = np.where(limits != "", limits, told)
     orders["order_quantity"] = quantity
     orders["cost"] = quantity * known["unit_cost"].to_numpy(dtype=np.float64)
-    cut = np.where(quantity < wanted, "less than wanted: capacity or budget", "")
-    few = np.where(below_minimum(known, orders["cost"].to_numpy()), "supplier's order below its minimum", "")
-    orders["remark"] = ["; ".join(filter(None, said)) for said in zip(remarks, cut, few, strict=True)]
+    orders["remark"] = ["; ".join(filter(None, said)) for said in zip(remarks, told, strict=True)]
     return orders
 
 
@@ -338,25 +337,31 @@ def capped_orders(quantity: Floats, items: pd.DataFrame) -> Floats:
     return np.where(np.isnan(daily), quantity, capped)
 
 
-def _curve(
-    frame: pd.DataFrame, quantity: Floats, items: pd.DataFrame, need: OrderNeed, settings: Settings
+def limit_curves(
+    frame: pd.DataFrame, items: pd.DataFrame, need: OrderNeed, settings: Settings
 ) -> tuple[Floats, Floats]:
-    """Orders up to `quantity` to choose from under a limit, and what each saves; without costs a margin is assumed."""
+    """Quantities to choose from under a limit, and what each saves (`order_curves`); a margin is assumed without costs.
+
+    `frame` is that of `reorder_frame`; of `items` supplier_minimum and daily_capacity count too.
+    """
+    wanted = frame["order_quantity"].to_numpy(dtype=np.float64)
+    quantity = capped_orders(wanted, items)
     shortage, holding, _ = _costs(items, settings)
     cost = items["unit_cost"].to_numpy(dtype=np.float64)
     usual = settings.default_margin_share / (1.0 - min(settings.default_margin_share, 0.99))
     shortage = np.where(shortage > 0, shortage, np.where(cost > 0, cost * usual, 1.0))
-    # A service target is a wish beyond costs: what an order saves is then counted without its holding.
-    holding = np.where(frame["basis"] == "cost", holding, 0.0)
+    minimum = items["supplier_minimum"].to_numpy(dtype=np.float64) > 0
+    # A service target is a wish beyond costs: what an order saves is then counted without its holding, unless more than
+    # is needed may be ordered.
+    holding = np.where(minimum | (frame["basis"] == "cost"), np.nan_to_num(holding), 0.0)
     moq, pack = _moq_and_pack(items)
-    packs = np.arange(_CANDIDATES + 1) / _CANDIDATES * (quantity / pack)[:, None]
-    candidates = np.floor(packs + 1e-9) * pack[:, None]
-    candidates = np.where(candidates < moq[:, None], 0.0, candidates)
-    saving = saving_curves(
-        need.need, need.later_needs, candidates, shortage_cost=shortage, holding_cost=holding,
-        surplus_share=settings.surplus_share,
+    later = row_quantiles(need.later_needs[:, :, -1], np.full(len(items), FURTHER_NEED))
+    active = items["active"].to_numpy(dtype=bool)
+    most = np.where(minimum & active, np.maximum(quantity, round_to_pack(later, moq=moq, pack=pack)), quantity)
+    return order_curves(
+        need.need, need.later_needs, quantity, capped_orders(most, items), shortage=shortage, holding=holding,
+        surplus_share=settings.surplus_share, moq=moq, pack=pack,
     )  # fmt: skip
-    return candidates, saving
 
 
 @nb.njit(cache=True, nogil=True)

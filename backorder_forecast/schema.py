@@ -241,8 +241,8 @@ SUPPLIER_ITEMS = Table(
         _units("price_break_quantity", above=0.0),
         _money("price_break_cost"),
     ),
-    "supplier, unit_cost, lead_time_days, moq and pack_size where products states none (express delivery, supplier"
-    " minimum and price breaks are read, not yet used)",
+    "supplier, unit_cost, lead_time_days, moq and pack_size where products states none; what the order to a supplier"
+    " is worth at least, what express delivery would save (price breaks are read, not yet used)",
     "supplier, cost, lead time, minimum and pack of an item are those of its product row or of its orders",
     key=("supplier", "sku", "price_break_quantity"),
 )

@@ -272,6 +272,11 @@ class Settings:
     """Share of the holding after the next review that is charged to a unit still left over then, in orders by cost.
     `calibrate_orders` chooses it on the past. In 18 simulated cases (Poisson demand of .02 to 3 a week, level known or
     uncertain, lost sales, lead time of three weeks) this value cost at most 5 % more than the best, but for one."""
+    order_budget: float = 0.0
+    """Money that all orders of a plan together may cost, never exceeded; every item to be ordered then needs a cost. 0
+    for no limit."""
+    order_capacity: float = 0.0
+    """Units that all orders of a plan together may have, such as what can be taken in; never exceeded. 0 for none."""
     review_days: int = 7
     """Days between order decisions where products state none."""
     holding_cost_rate: float = 0.25
@@ -295,8 +300,9 @@ class Settings:
                 "watch_probability, warning_probability and critical_probability do not fall in this order, got"
                 f" {self.watch_probability!r}, {self.warning_probability!r}, {self.critical_probability!r}"
             )
-        if not 0.0 <= self.action_cost < float("inf"):
-            raise InvalidSettings(f"action_cost is 0 or a cost in money, got {self.action_cost!r}")
+        for name, what in (("action_cost", "a cost in money"), ("order_budget", "money"), ("order_capacity", "units")):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise InvalidSettings(f"{name} is 0 or {what}, got {getattr(self, name)!r}")
         if self.action_cost > 0 and self.watch_probability == 0:
             raise InvalidSettings("with an action_cost the watch_probability is above 0, got 0")
         for name in _POSITIVE:

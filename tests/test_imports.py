@@ -35,8 +35,8 @@ ORDER = (
     "order_lines", "order_remarks", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
     "scorecards", "leadtimes", "receipts", "supply_events", "disruptions", "next_orders", "production",
     # stock and orders
-    "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "order_costs", "budgets", "order_inputs",
-    "excess", "reorders", "order_trials",
+    "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "order_costs", "budgets", "order_limits",
+    "order_inputs", "excess", "reorders", "expediting", "order_trials",
     # those who wait
     "queues", "queue_walk", "allocation_rules", "allocation", "atp", "lines", "promises", "patience_forms", "patience",
     "waits", "wait_curves", "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices", "causes",

@@ -427,8 +427,9 @@ def test_targets_are_the_critical_ratio_only_where_costs_are_known() -> None:
 def test_excess_is_what_exceeds_the_demand_that_may_come() -> None:
     position = np.array([100.0, 5.0, 40.0, -3.0, 7.0])
     items = items_of(5).assign(
-        position=position, unit_cost=[2.0, 1.0, 10.0, 1.0, np.nan], mean_weekly=[7, 7, 7, 7, 0.0]
-    )
+        position=position, unit_cost=[2.0, 1.0, 10.0, 1.0, np.nan], mean_weekly=[7, 7, 7, 7, 0.0],
+        on_order=[3.0, 0.0, 90.0, 0.0, 0.0],
+    )  # fmt: skip
     level, spread = np.array([1.0, 1.0, 1.0, 1.0, 0.0]), np.zeros(5)
     frame = excess_frame(items, level, spread, level, np.full(5, 20.0), Settings())
     upper = float(nb_quantile(0.95, 20.0, 20.0))
@@ -437,3 +438,5 @@ def test_excess_is_what_exceeds_the_demand_that_may_come() -> None:
     assert frame["excess_value"].tolist()[:2] == [2 * (100 - upper), 10 * (40 - upper)]
     assert frame["p_unsold"].tolist() == pytest.approx([1.0, float(nb_cdf(39, 20.0, 20.0)), 1.0])
     assert frame["weeks_of_cover"].tolist() == [100 / 7, 40 / 7, np.inf]
+    assert frame["cancellable_units"].tolist() == [3, 40 - upper, 0], "what has come cannot be cancelled"
+    assert frame["cancellable_value"].tolist()[:2] == [6, 10 * (40 - upper)]

@@ -1,0 +1,113 @@
+"""What an express delivery would save where the normal order comes too late.
+
+Between the day on which an express delivery could be usable and the arrival of a normal order placed now, some units go
+short on some paths. Q units by express serve min(short, Q) of them at once, each worth its margin, and each of the Q
+costs what express costs more than the usual unit cost. The best Q is the newsvendor's: the quantile of the units short
+at 1 - extra cost / margin. Orders on the way, stock and demand are those of the plan; units are per item.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from backorder_forecast.clock import Clock
+from backorder_forecast.policies import round_to_pack
+from backorder_forecast.reorders import arrival_periods
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+COLUMNS = ("express_quantity", "express_date", "express_units", "express_saving")
+
+
+def express_frame(
+    items: pd.DataFrame, demand: Floats, receipts: Floats, arrival: Ints, *, joins: Floats, clock: Clock,
+    highest_level: float,
+) -> pd.DataFrame:  # fmt: skip
+    """Express quantity of each item and what it would save against waiting for the normal order.
+
+    Parameters
+    ----------
+    items
+        Columns start (units less those waiting), price, unit_cost, pack_size, active, express_lead_time_days,
+        express_cost (money per unit; as usual where not stated).
+    demand, receipts
+        Units, shape (n_items, n_paths, n_periods).
+    arrival
+        First period in which a normal order placed now is usable, shape (n_items, n_paths).
+    joins
+        Share of unmet demand that waits, shape (n_items,).
+    clock
+        Periods ahead.
+    highest_level
+        Quantile of the units short that is never exceeded.
+
+    Returns
+    -------
+    DataFrame
+        express_quantity (units, 0 where it does not pay), express_date (usable), express_units (mean units that it
+        serves in time), express_saving (money after its extra cost); empty where no express delivery is known.
+
+    Examples
+    --------
+    >>> items = pd.DataFrame({"start": [2.0], "price": 9.0, "unit_cost": 5.0, "pack_size": 1.0, "active": True,
+    ...                       "express_lead_time_days": 2.0, "express_cost": 6.0})
+    >>> clock = Clock.ahead(pd.Timestamp("2024-01-07"), "D", 10)
+    >>> told = express_frame(items, np.ones((1, 1, 10)), np.zeros((1, 1, 10)), np.array([[6]]), joins=np.zeros(1),
+    ...                      clock=clock, highest_level=0.95)
+    >>> told[["express_quantity", "express_units", "express_saving"]].values.tolist()
+    [[4.0, 4.0, 12.0]]
+    """
+    days = items["express_lead_time_days"].to_numpy(dtype=np.float64)
+    known = np.isfinite(days) & items["active"].to_numpy(dtype=bool)
+    frame = pd.DataFrame(
+        {"express_quantity": np.nan, "express_date": pd.NaT, "express_units": np.nan, "express_saving": np.nan},
+        index=items.index,
+    ).astype({"express_date": "datetime64[s]"})
+    if not known.any():
+        return frame
+    rows = np.flatnonzero(known)
+    wait = np.maximum(np.ceil(days[rows]), 1.0).astype(np.int64)
+    first = arrival_periods(wait, clock)
+    start = items["start"].to_numpy(dtype=np.float64)
+    short = _short_between(start, demand, receipts, rows, first, arrival, joins)
+    cost, price = (items[c].to_numpy(dtype=np.float64)[rows] for c in ("unit_cost", "price"))
+    extra = np.maximum(np.nan_to_num(items["express_cost"].to_numpy(dtype=np.float64)[rows] - cost), 0.0)
+    margin = price - cost
+    pays = margin > extra
+    level = np.where(pays, 1.0 - extra / np.where(pays, margin, 1.0), 0.0)
+    ranked = np.sort(short, axis=1)
+    place = np.ceil(np.minimum(level, highest_level) * short.shape[1] - 1e-9).astype(np.int64) - 1
+    wanted = np.where(pays & (place >= 0), np.take_along_axis(ranked, np.maximum(place, 0)[:, None], axis=1)[:, 0], 0.0)
+    pack = items["pack_size"].to_numpy(dtype=np.float64)[rows]
+    quantity = round_to_pack(np.ceil(wanted - 1e-9), moq=0.0, pack=np.where(pack > 0, pack, 1.0))
+    served = np.minimum(short, quantity[:, None]).mean(axis=1)
+    saving = served * margin - quantity * extra
+    worth = (quantity > 0) & (saving > 0)
+    frame.loc[items.index[rows], "express_quantity"] = np.where(worth, quantity, 0.0)
+    frame.loc[items.index[rows], "express_date"] = clock.dates(np.where(worth, wait, np.nan)).to_numpy()
+    frame.loc[items.index[rows], "express_units"] = np.where(worth, served, 0.0)
+    frame.loc[items.index[rows], "express_saving"] = np.where(worth, saving, 0.0)
+    return frame
+
+
+@nb.njit(cache=True, nogil=True)
+def _short_between(start, demand, receipts, rows, first, arrival, joins):  # type: ignore[no-untyped-def]
+    """Units short per path between two periods, shape (n_rows, n_paths)."""
+    n_paths, n_periods = demand.shape[1:]
+    out = np.zeros((rows.size, n_paths))
+    for k in range(rows.size):
+        i = rows[k]
+        for p in range(n_paths):
+            level = start[i]
+            for t in range(min(arrival[i, p], n_periods)):
+                level += receipts[i, p, t]
+                wanted = demand[i, p, t]
+                missed = max(wanted - max(level, 0.0), 0.0)
+                level -= wanted - (1.0 - joins[i]) * missed
+                if t >= first[k]:
+                    out[k, p] += missed
+    return out

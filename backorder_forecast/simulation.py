@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from backorder_forecast import streams
 from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_behind_demand, new_line_days
+from backorder_forecast.bucket_orders import bucket_orders
 from backorder_forecast.cash import CashFlow, line_cash_flow, line_money, payment_factor
 from backorder_forecast.clock import DAYS_PER_PERIOD, Clock
 from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
 from backorder_forecast.demand import DemandDraw, DemandModel
 from backorder_forecast.disruptions import Shocks, draw_shocked_days, shocked_lead_days
-from backorder_forecast.expediting import express_frame
 from backorder_forecast.explaining import explain
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.lines import BackorderLines
@@ -36,7 +36,6 @@ from backorder_forecast.production import first_made_day, later_behind_demand, l
 from backorder_forecast.projection import NEVER, StockPaths, join_share, project_stock, stockout_frame
 from backorder_forecast.promise_record import Calibration
 from backorder_forecast.receipts import OpenLines, draw_lead_days, receipt_paths
-from backorder_forecast.reorders import arrival_periods, capped_orders, limit_curves, order_need, reorder_frame
 from backorder_forecast.settings import Settings
 from backorder_forecast.waits import draw_leave_days
 
@@ -225,7 +224,7 @@ def simulate(world: World, start: int, stop: int, *, stock_known: bool) -> Bucke
             p_no_sale=facts["quiet_chance"], count_suggested=(facts["quiet_chance"] <= UNLIKELY) & (facts["usable"] > 0)
         )
         watch.lap("projection")
-        frames["reorders"], curves = _reorders(world, facts, draws, start, stop)
+        frames["reorders"], curves = bucket_orders(world, facts, draws, start, stop)
         watch.lap("reorders")
         frames["main_causes"], frames["causes"] = explain(world, facts, draws, frames["stockouts"], start)
         watch.lap("causes")
@@ -306,37 +305,6 @@ def _forecast_frame(world: World, facts: pd.DataFrame, draws: Draws, start: int,
     frame["mean"] = (world.model.level[start:stop, None] * factors).ravel()
     quantiles = pd.DataFrame(values.reshape(-1, len(FORECAST_LEVELS)), columns=list(FORECAST_LEVELS))
     return pd.concat([frame, quantiles], axis=1)
-
-
-def _reorders(
-    world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int
-) -> tuple[pd.DataFrame, tuple[NDArray[np.float64], NDArray[np.float64]] | None]:
-    # A lead time beyond the grid is taken as its end; what is needed until then has to be finite.
-    longest, review = world.lead.cdf.shape[1], facts["review_days"].to_numpy(dtype=np.int64)
-    settings, joins = world.settings, world.joins[start:stop]
-    arrival = arrival_periods(np.minimum(draws.lead_days, longest), world.clock)
-    need = order_need(
-        facts["start"].to_numpy(), draws.demand, draws.receipts, arrival,
-        arrival_periods(np.minimum(draws.next_days, longest + review[:, None]), world.clock),
-        joins=joins, stay=world.stay(start, stop), n_periods=draws.n_periods,
-        later_demand=_later_demand(world, start, stop),
-    )  # fmt: skip
-    frame = reorder_frame(facts, need, world.clock, draws.lead_days, settings)
-    limited = settings.order_budget > 0 or settings.order_capacity > 0 or bool((facts["supplier_minimum"] > 0).any())
-    curves = limit_curves(frame, facts, need, settings) if limited else None
-    frame["order_quantity"] = capped_orders(frame["order_quantity"].to_numpy(dtype=np.float64), facts)
-    express = express_frame(
-        facts, draws.demand, draws.receipts, arrival, joins=joins, clock=world.clock,
-        highest_level=settings.service_level,
-    )  # fmt: skip
-    return pd.concat([frame, express], axis=1), curves
-
-
-def _later_demand(world: World, start: int, stop: int) -> NDArray[np.float64]:
-    """Expected demand per period after the simulated ones; nothing once an item has ended."""
-    factors = world.model.factors(world.clock, slice(start, stop))
-    season = np.where(factors[:, -1] > 0, 1.0, 0.0)
-    return np.asarray(world.model.level[start:stop] * season)
 
 
 def _fill_dates(

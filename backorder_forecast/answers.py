@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.backlog import backlog_frame
+from backorder_forecast.backlog import backlog_frame, growing_note
 from backorder_forecast.backorders import fill_quality
 from backorder_forecast.cash import cash_flow_frame
 from backorder_forecast.clock import DAYS_PER_PERIOD
@@ -306,6 +306,7 @@ def _quality(fitted: Fitted, frames: dict[str, pd.DataFrame]) -> pd.DataFrame:
         if len(lines):
             quality.append(lines)
     notes = list(fitted.notes)
+    notes += [note for note in (growing_note(frames["backlog"]),) if note] if "backlog" in frames else []
     if "cash_flow" in frames and not len(frames["cash_flow"]):
         notes.append("cash_flow is empty: no open backorder line has a price or a prepayment")
     said = pd.DataFrame({"table": "plan", "rule": "not computed or assumed", "effect": notes})

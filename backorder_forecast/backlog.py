@@ -21,7 +21,10 @@ WINDOW_DAYS = 28
 """Days over which the backorder rate and the growth of the backlog are taken."""
 COLUMNS = (
     "date", "sku", "location", "open_lines", "open_units", "median_age_days", "backorder_rate", "growth_vs_forecast",
+    "new_vs_forecast", "faster_than_forecast",
 )  # fmt: skip
+CLEARLY = 2.0
+"""Standard deviations of a Poisson count beyond the forecast from which backorders speak against it."""
 
 
 def backlog_frame(
@@ -51,8 +54,10 @@ def backlog_frame(
     -------
     date, sku, location, open_lines, open_units, median_age_days, backorder_rate (units that became backorders in the 28
     days up to the date / units demanded in them), growth_vs_forecast (change of the open units over those days /
-    expected demand of 28 days; on `as_of` only, because past forecasts are not known). Items with an open line on the
-    date, sorted by date, then the total, then items.
+    expected demand of 28 days), new_vs_forecast (units that became backorders in those days / the same), and
+    faster_than_forecast (they alone are clearly more than all that is forecast: demand is higher than the forecast, not
+    only supply short); the last three on `as_of` only, because past forecasts are not known. Items with an open line on
+    the date, sorted by date, then the total, then items.
     """
     n = len(items)
     table = _all_lines(lines)
@@ -67,6 +72,9 @@ def backlog_frame(
         if back == 0 and daily_forecast is not None:
             before = _one_day(table, shipments, day - pd.Timedelta(days=WINDOW_DAYS), n)
             part["growth_vs_forecast"] = _growth(part, before, daily_forecast)
+            fresh, expected = _fresh(part, table, day, n), _expected(part, daily_forecast)
+            part["new_vs_forecast"] = fresh / np.where(expected > 0, expected, np.nan)
+            part["faster_than_forecast"] = fresh > expected + CLEARLY * np.sqrt(expected) + 1.0
         part.insert(0, "date", day)
         parts.append(part)
     frame = pd.concat(parts, ignore_index=True)
@@ -75,7 +83,26 @@ def backlog_frame(
         names = np.append(items[column].astype("str").to_numpy(object), "")
         frame[column] = pd.Series(names[item], dtype="str")
     frame["date"] = frame["date"].astype("datetime64[s]")
-    return frame.reindex(columns=list(COLUMNS)).astype({"backorder_rate": "float64", "growth_vs_forecast": "float64"})
+    frame = frame.reindex(columns=list(COLUMNS))
+    frame["faster_than_forecast"] = frame["faster_than_forecast"].eq(True)
+    return frame.astype(dict.fromkeys(("backorder_rate", "growth_vs_forecast", "new_vs_forecast"), "float64"))
+
+
+def growing_note(backlog: pd.DataFrame) -> str:
+    """Which items' backorders speak against their forecast, in a sentence; empty where none do."""
+    faster = backlog[backlog["faster_than_forecast"] & (backlog["sku"] != "")]
+    if not len(faster):
+        return ""
+    worst = faster.sort_values(
+        ["new_vs_forecast", "sku", "location"], ascending=[False, True, True], kind="stable", na_position="first"
+    )
+    times = [f"{x:.1f} times" if np.isfinite(x) else "none forecast" for x in worst["new_vs_forecast"]]
+    named = [f"{s} {p}".strip() + f" ({x})" for s, p, x in zip(worst["sku"], worst["location"], times, strict=True)]
+    more = f" and {len(named) - 5} more" if len(named) > 5 else ""
+    return (
+        f"backorders of the last {WINDOW_DAYS} days alone exceed the forecast demand of {WINDOW_DAYS} days, so the"
+        f" forecast may be too low: {', '.join(named[:5])}{more}"
+    )
 
 
 def _all_lines(lines: BackorderLines) -> pd.DataFrame:
@@ -143,9 +170,21 @@ def _rate(
     return np.where(known, late[row] / np.where(known, total[row], 1.0), np.nan)
 
 
+def _fresh(part: pd.DataFrame, table: pd.DataFrame, day: pd.Timestamp, n: int) -> NDArray[np.float64]:
+    """Units of lines ordered in the window, open or not."""
+    begin = day - pd.Timedelta(days=WINDOW_DAYS)
+    new = table[(table["order_date"] > begin) & (table["order_date"] <= day)]
+    units = np.bincount(new["item"].to_numpy(np.int64), new["ordered_quantity"].to_numpy(np.float64), n)
+    return np.asarray(np.append(units, units.sum())[part["item"].to_numpy(np.int64)], dtype=np.float64)
+
+
+def _expected(part: pd.DataFrame, daily: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(WINDOW_DAYS * np.append(daily, daily.sum())[part["item"].to_numpy(np.int64)], dtype=np.float64)
+
+
 def _growth(part: pd.DataFrame, before: pd.DataFrame, daily: NDArray[np.float64]) -> NDArray[np.float64]:
     earlier = before.set_index("item")["open_units"].reindex(part["item"]).fillna(0.0).to_numpy(np.float64)
-    expected = WINDOW_DAYS * np.append(daily, daily.sum())[part["item"].to_numpy(np.int64)]
+    expected = _expected(part, daily)
     known = expected > 0
     change = part["open_units"].to_numpy(np.float64) - earlier
     return np.where(known, change / np.where(known, expected, 1.0), np.nan)

@@ -3,8 +3,8 @@
 Per line: `held` is what was prepaid less refunded, for the share of the line that is still open; `value` is unit price
 times open quantity. The balance (value - held) is paid when the line ships complete, what is held above the value goes
 back then, and a customer who cancels first gets back what is held. Shipment days come from the simulated fill dates,
-cancellations from the item's patience given the days already waited; prepayment slows the hazard by
-`Settings.payment_hazard`. Expectations, in one currency. New orders are not part of it.
+cancellations from the item's patience given the days already waited; payment in advance slows them (`payments.py`).
+Expectations, in one currency. New orders are not part of it.
 
 On every day, exactly: deposits + balances = goods shipped + refunds + refundable liability, each summed up to it.
 Amounts are summed as whole millionths, so that no result depends on the order of the lines.
@@ -19,9 +19,12 @@ import numba as nb
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.payments import payment_factor
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from backorder_forecast.payments import Payments
     from backorder_forecast.settings import Settings
 
 MICRO = 1_000_000
@@ -88,19 +91,6 @@ def line_money(lines: pd.DataFrame, price: NDArray[np.float64]) -> pd.DataFrame:
     return pd.DataFrame({"held": held, "value": value, "balance": balance, "excess": excess, "paid_share": share})
 
 
-def payment_factor(paid_share: NDArray[np.float64], settings: Settings) -> NDArray[np.float64]:
-    """By what the cancellation hazard of a line is multiplied for what was paid in advance, elementwise.
-
-    Examples
-    --------
-    >>> from backorder_forecast.settings import Settings
-    >>> payment_factor(np.array([0.0, 0.3, 1.0]), Settings()).tolist()
-    [1.0, 0.7, 0.5]
-    """
-    factors = settings.payment_hazard
-    return np.select([paid_share >= 1.0, paid_share > 0.0], [factors["full"], factors["deposit"]], factors["none"])
-
-
 def line_cash_flow(
     lines: pd.DataFrame,
     complete_day: NDArray[np.int32],
@@ -109,6 +99,7 @@ def line_cash_flow(
     shape: NDArray[np.float64],
     rate: NDArray[np.float64],
     settings: Settings,
+    payments: Payments | None = None,
 ) -> CashFlow:
     """Expected cash of the open lines of a bucket.
 
@@ -120,12 +111,15 @@ def line_cash_flow(
         Day each line ships complete (`fill_days`), shape (n_lines, n_paths).
     price, shape, rate
         Of all items, shape (n_items,): price per unit, and the posterior of the cancellation hazard (`fit_patience`).
+    payments
+        Effect of payment in advance (`payment_effect`); None: as assumed, against patience without any.
     """
     # The end of `as_of` has passed: what could ship on that day ships on the next.
     complete_day = np.maximum(complete_day, 1)
     money = line_money(lines, price)
     item = lines["item"].to_numpy(np.int64)
-    slower = payment_factor(money["paid_share"].to_numpy(np.float64), settings)
+    paid = money["paid_share"].to_numpy(np.float64)
+    slower = payment_factor(paid, settings.payment_hazard) if payments is None else payments.factor(item, paid)
     age = lines["waited_days"].to_numpy(np.float64)
     amounts = np.rint(money[["value", "balance", "excess", "held"]].to_numpy() * MICRO)
     flows = _flows(complete_day, amounts, shape[item], rate[item] / slower, age, settings.horizon_days)

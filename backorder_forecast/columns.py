@@ -210,6 +210,8 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "median_age_days": Column("days", "Median age, days"),
         "backorder_rate": Column("share", "Backorder rate", "Backordered units as a share of demand."),
         "growth_vs_forecast": Column("share", "Growth vs forecast"),
+        "new_vs_forecast": Column("share", "New vs forecast", "Units backordered in 28 days over the forecast demand."),
+        "faster_than_forecast": Column("flag", "Above forecast", "New backorders alone clearly exceed the forecast."),
         # --- items
         "method": Column("category", "Method"),
         "demand_class": Column("category", "Demand class"),

@@ -17,6 +17,7 @@ import pandas as pd
 
 from backorder_forecast.backorders import supply_by_day
 from backorder_forecast.clock import NEVER
+from backorder_forecast.payments import Payments, payment_effect
 from backorder_forecast.promises import quantile_days
 from backorder_forecast.wait_curves import sensitivity_frame
 from backorder_forecast.waits import StayLaw, WaitTerms, expected_value, wait_cutoff
@@ -57,12 +58,15 @@ class Cutoffs:
         What a line is worth and how long its customers wait, in item order.
     cheap_line
         Median value of a line over the items, money: below it full prepayment is recommended.
+    payments
+        What payment in advance does to cancellations.
     """
 
     frame: pd.DataFrame
     terms: WaitTerms
     law: StayLaw
     cheap_line: float
+    payments: Payments
 
 
 def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, *, settings: Settings) -> Cutoffs:
@@ -136,7 +140,10 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
     )
     frame = pd.concat([frame, sensitivity_frame(terms, law, own, max_days=settings.max_cutoff_days)], axis=1)
     cheap = float(np.median((price * units)[known])) if known.any() else 0.0
-    return Cutoffs(frame=frame, terms=terms, law=law, cheap_line=cheap)
+    group = pd.Series(fitted["product_type"].to_numpy(str), index=facts.index) + " " + _text(facts, "category")
+    payments = payment_effect(lines, n, settings, group=pd.factorize(group)[0].astype(np.int64))
+    frame["usual_factor"] = payments.usual
+    return Cutoffs(frame=frame, terms=terms, law=law, cheap_line=cheap, payments=payments)
 
 
 def wait_cutoff_frame(
@@ -202,9 +209,7 @@ def wait_cutoff_frame(
     frame["revenue_kept"] = price * taken * (1 - frame["balk"].to_numpy()) * kept
     frame["decision"] = pd.Series(decision, dtype="str")
     frame["reason"] = pd.Series(_reasons(frame, median, pays, usable > queue_quantity, settings), dtype="str")
-    frame["payment_terms"] = pd.Series(
-        _payment_terms(frame, wait_days, value, terms, law, cutoffs.cheap_line, settings), dtype="str"
-    )
+    frame["payment_terms"] = pd.Series(_payment_terms(frame, wait_days, terms, law, cutoffs, settings), dtype="str")
     columns = [
         "sku", "location", "wait_cutoff_days", "wait_cutoff_days_low", "wait_cutoff_days_high", "expected_wait_days",
         "basis", "max_open_quantity", "p_wait_within_cutoff", "value_accept", "value_refuse", "revenue_kept",
@@ -217,10 +222,9 @@ def wait_cutoff_frame(
 def _payment_terms(
     frame: pd.DataFrame,
     wait_days: NDArray[np.int32],
-    value: NDArray[np.float64],
     terms: WaitTerms,
     law: StayLaw,
-    cheap_line: float,
+    cutoffs: Cutoffs,
     settings: Settings,
 ) -> NDArray[np.str_]:
     """Full prepayment for cheap lines, a deposit for dear ones, instalments for dear ones with a long wait.
@@ -230,10 +234,15 @@ def _payment_terms(
     """
     line = frame["price"].to_numpy() * frame["line_units"].to_numpy()
     long_wait = frame["expected_wait_days"].to_numpy() > LONG_WAIT_DAYS
-    name = np.where(line <= cheap_line, "full", np.where(long_wait, "instalments", "deposit"))
-    factor = np.select([name == t for t in settings.payment_hazard], list(settings.payment_hazard.values()), 1.0)
-    better, _ = expected_value(wait_days, terms, law.times(factor), cap_days=float(settings.max_lead_time_days))
-    name = np.where(better - value >= WORTHWHILE * line, name, "none")
+    name = np.where(line <= cutoffs.cheap_line, "full", np.where(long_wait, "instalments", "deposit"))
+    hazard, usual = cutoffs.payments.hazard, frame["usual_factor"].to_numpy()
+    factor = np.select([name == t for t in hazard], list(hazard.values()), 1.0)
+    # The law is that of lines as they are paid now.
+    (better, _), (without, _) = (
+        expected_value(wait_days, terms, law.times(by / usual), cap_days=float(settings.max_lead_time_days))
+        for by in (factor, hazard["none"])
+    )
+    name = np.where(better - without >= WORTHWHILE * line, name, "none")
     taken = frame["decision"].isin([ACCEPT, CONFIRMED]).to_numpy(bool) & np.isfinite(line)
     return np.where(taken, name, "")
 
@@ -318,6 +327,10 @@ def _substitute(
     left = np.where(row >= 0, np.maximum(free[row], 0.0), np.nan)
     lasts = (row >= 0) & (left > 0) & (left >= units) & (days[row] >= SUBSTITUTE_DAYS)
     return row, left, lasts
+
+
+def _text(facts: pd.DataFrame, name: str) -> pd.Series:
+    return facts[name].astype("str").fillna("") if name in facts else pd.Series("", index=facts.index)
 
 
 def _column(facts: pd.DataFrame, name: str) -> NDArray[np.float64]:

@@ -100,6 +100,7 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "excess": ("cancellable_units", "cancellable_value"),
         "notices": ("quantity", "legal_note", "text"),
         "cash_flow": ("goods_shipped",),
+        "backlog": ("new_vs_forecast", "faster_than_forecast"),
     }
 )  # fmt: skip
 """Columns that a plan adds to the core of a frame; an empty frame has them too."""

@@ -231,7 +231,7 @@ class Settings:
     band_weight_n: float = 30.0
     """The band weighs as much as this many observed cancellations."""
     payment_hazard: Mapping[str, float] = field(default_factory=lambda: _frozen(PAYMENT_HAZARD))
-    """Multiplier of the cancellation hazard by payment terms. Assumption."""
+    """Multiplier of the cancellation hazard by payment terms. Assumption, until 20 cancellations each way tell it."""
     deposit_share: float = 0.3
     """Share of the price taken as a deposit. Assumption."""
     refund_cost_share: float = 0.06

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from backorder_forecast import streams
 from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_behind_demand, new_line_days
 from backorder_forecast.bucket_orders import bucket_orders
-from backorder_forecast.cash import CashFlow, line_cash_flow, line_money, payment_factor
+from backorder_forecast.cash import CashFlow, line_cash_flow, line_money
 from backorder_forecast.clock import DAYS_PER_PERIOD, Clock
 from backorder_forecast.cutoffs import Cutoffs, wait_cutoff_frame
 from backorder_forecast.demand import DemandDraw, DemandModel
@@ -323,7 +323,7 @@ def _fill_dates(
     fitted = world.patience.frame
     cash = line_cash_flow(
         lines, complete, price=world.facts["price"].to_numpy(), shape=fitted["shape"].to_numpy(),
-        rate=fitted["rate"].to_numpy(), settings=world.settings,
+        rate=fitted["rate"].to_numpy(), settings=world.settings, payments=world.cutoffs.payments,
     )  # fmt: skip
     return frame, cash
 
@@ -375,7 +375,7 @@ def _leave_days(world: World, lines: pd.DataFrame) -> NDArray[np.int32] | None:
         return None
     item = lines["item"].to_numpy(np.int64)
     paid = line_money(lines, world.facts["price"].to_numpy())["paid_share"].to_numpy(np.float64)
-    law = world.cutoffs.law.of_items(item).times(payment_factor(paid, world.settings))
+    law = world.cutoffs.law.of_items(item).times(world.cutoffs.payments.factor(item, paid))
     waited = lines["waited_days"].to_numpy(np.float64)
     return draw_leave_days(law, item, waited, world.keys[streams.PATIENCE], n_paths=world.settings.n_paths)
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.backlog import COLUMNS, backlog_frame
+from backorder_forecast.backlog import COLUMNS, backlog_frame, growing_note
 from backorder_forecast.lines import BackorderLines, open_lines
 
 ITEMS = pd.DataFrame({"sku": ["A", "B"], "location": ["", "x"]})
@@ -69,6 +69,25 @@ def test_rate_and_growth() -> None:
     assert now.loc["A", "growth_vs_forecast"] == 6 / 14
     assert now.loc["", "growth_vs_forecast"] == -4 / 14
     assert frame.loc[frame["date"] < AS_OF, "growth_vs_forecast"].isna().all()
+
+
+def test_items_whose_backorders_exceed_their_forecast_are_listed() -> None:
+    lines = make({"quantity": 30.0}, {"order_id": "2", "sku": "B", "location": "x", "quantity": 30.0})
+    frame = backlog_frame(lines, ITEMS, daily_forecast=np.array([0.5, 1.0]), weeks=4)
+    now = frame[frame["date"] == AS_OF].set_index("sku")
+    # 14 and 28 units were forecast for the 28 days in which 30 became backorders: more than chance for A only.
+    assert now["faster_than_forecast"].to_dict() == {"": True, "A": True, "B": False}
+    assert now.loc["A", "new_vs_forecast"] == 30 / 14
+    assert not frame.loc[frame["date"] < AS_OF, "faster_than_forecast"].any()
+    note = growing_note(frame)
+    assert "A (2.1 times)" in note
+    assert "B x" not in note
+    assert growing_note(backlog_frame(lines, ITEMS, daily_forecast=np.array([5.0, 5.0]))) == ""
+    # A shortage of supply alone, with lines as many as are forecast, is none.
+    steady = make(*[{"order_id": str(k), "order_date": day(-k), "quantity": 1.0} for k in range(28)])
+    assert growing_note(backlog_frame(steady, ITEMS, daily_forecast=np.array([1.0, 0.0]))) == ""
+    # Nothing forecast and much wanted is listed as well.
+    assert "A (none forecast)" in growing_note(backlog_frame(steady, ITEMS, daily_forecast=np.array([0.0, 0.0])))
 
 
 def test_without_lines_the_totals_are_zero() -> None:

@@ -311,11 +311,12 @@ def test_payment_terms() -> None:
     )
     long = cutoffs.frame.copy()
     long["wait_cutoff_days"] = 200.0
-    patient = Cutoffs(long, cutoffs.terms, cutoffs.law, cutoffs.cheap_line)
+    patient = Cutoffs(long, cutoffs.terms, cutoffs.law, cutoffs.cheap_line, cutoffs.payments)
     frame = decide(patient, [20, 10, 10, 90, 10])
     assert frame["payment_terms"].tolist() == ["deposit", "full", "full", "instalments", "full"]
     eager = Settings(payment_hazard={"none": 1.0, "deposit": 1.0, "instalments": 1.0, "full": 1.0})
-    assert (decide(patient, [20, 10, 10, 90, 10], options=eager)["payment_terms"] == "none").all()
+    same = Cutoffs(long, cutoffs.terms, cutoffs.law, cutoffs.cheap_line, shop(options=eager)[0].payments)
+    assert (decide(same, [20, 10, 10, 90, 10], options=eager)["payment_terms"] == "none").all()
 
 
 def test_revenue_kept() -> None:

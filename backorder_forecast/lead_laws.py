@@ -5,6 +5,8 @@ law expects: h(t) = (k f(t) + d(t)) / (k S(t-1) + Y(t)), where d(t) is the weigh
 weight that could have, and f, S the parent's density and survival. Without open orders this is exactly
 F = (n F_own + k F_parent) / (n + k) (see `survival.shrink_cdf`); with them it stays honest, because an order still
 open at its age pulls the hazard down to that age and says nothing beyond it. Where nothing was seen the parent decides.
+Far out, where k S(t-1) has shrunk to nothing, the parent's hazard still counts for `FEWEST` orders, so that one late
+order does not make all that wait as long come on its day.
 
 Beyond T, and where a law leaves hardly anyone waiting, the tail law continues: a log-logistic survival curve from day
 0, of which the part beyond the age in question is used. Hjort (1990), Annals of Statistics 18:1259-1294.
@@ -28,6 +30,11 @@ TAIL_GRIDS = 8
 """The tail law reaches this many times the grid."""
 MAX_TAIL_SHAPE = 6.0
 """The survival of the tail law falls no faster than t ^ -6: what is late may stay late. Judgement."""
+
+FEWEST = 1.0
+"""Orders that a parent counts for at least at every age, however few of its own wait so long. Of 0, 1, 2 and 4 it told
+best how much longer the last fifth to five hundredth of orders take, against the true laws of made-up suppliers: with 0
+the one late order seen decides alone (median off by more than three times in 13 %, with 1 in 9 % at the last 1 %)."""
 
 _FEW = 1e-9
 _LARGEST_EXPONENT = 700.0
@@ -101,7 +108,9 @@ def pooled_laws(
     order = np.lexsort((at, law))
     starts = np.searchsorted(law[order], np.arange(n + 1)).astype(np.int64)
     out = np.empty((n, width))
-    _pool(starts, at[order], np.where(seen, weight, 0.0)[order], weight[order], parents, float(k), out)
+    # Where parents are hardly to count at all, far out neither.
+    fewest = min(FEWEST, k / 5.0)
+    _pool(starts, at[order], np.where(seen, weight, 0.0)[order], weight[order], parents, float(k), fewest, out)
     return out
 
 
@@ -173,7 +182,7 @@ def never_arrives(law: IntArray, days: IntArray, cause: IntArray, weight: FloatA
 
 
 @nb.njit(cache=True, nogil=True)
-def _pool(starts, days, arrived, weight, parents, k, out):  # type: ignore[no-untyped-def]
+def _pool(starts, days, arrived, weight, parents, k, fewest, out):  # type: ignore[no-untyped-def]
     n, width = out.shape
     at_risk = np.zeros(len(days) + 1)
     for i in range(n):
@@ -190,9 +199,11 @@ def _pool(starts, days, arrived, weight, parents, k, out):  # type: ignore[no-un
             while j < last and days[j] == t:
                 ended += arrived[j]
                 j += 1
-            denominator = k * (1.0 - parent_before) + exposed
+            waiting = 1.0 - parent_before
+            counts = max(k, fewest / waiting) if waiting > 1e-12 else k
+            denominator = counts * waiting + exposed
             if denominator > 0.0:
-                hazard = (k * (parents[i, t] - parent_before) + ended) / denominator
+                hazard = (counts * (parents[i, t] - parent_before) + ended) / denominator
                 survival *= 1.0 - min(max(hazard, 0.0), 1.0)
             parent_before = parents[i, t]
             out[i, t] = 1.0 - survival

@@ -36,7 +36,7 @@ TRICKLE = 0.02
 """Share of the usual receipts that a stopped supplier still delivers, 1 in 50. Judgement."""
 SLOW, SLOW_PRIOR = 0.3, 0.05
 """Share of the usual receipts that come in a slow spell, and the share of time of these. Of .3 and .5, and of .05 and
-.1, measured best together with `TRICKLE` on made-up suppliers (log loss of the state, .057; without slow spells .109)."""
+.1, measured best with `TRICKLE` on made-up suppliers (log loss of the state .057, without slow spells .109)."""
 LOOK_BACK = 28
 """Days in which a stop that goes on may have begun."""
 SHORTEST = 7

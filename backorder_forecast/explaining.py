@@ -31,7 +31,7 @@ from backorder_forecast.clock import NEVER, Clock
 from backorder_forecast.disruptions import blamed, draw_shocked_days, shocked_arrival_days, stopped_paths
 from backorder_forecast.order_inputs import day_periods
 from backorder_forecast.production import not_before
-from backorder_forecast.receipts import draw_lead_days
+from backorder_forecast.receipts import draw_new_orders
 from backorder_forecast.reorders import arrival_periods, order_targets, row_quantiles
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ def _fresh_days(world: World, lines: pd.DataFrame, rows: Ints, n_paths: int) -> 
     code = lines["item"].to_numpy(dtype=np.int64)
     ordinal = rows - world.orders.item_start[code]
     keys = world.keys[streams.CAUSES][code] + ordinal.astype(np.uint64)
-    days = draw_lead_days(world.lead.cdf, world.lead.law_rows(lines), keys, n_paths).astype(np.int64)
-    days = np.where(days >= NEVER, NEVER, days - lines["age_days"].to_numpy(dtype=np.int64)[:, None])
+    age = lines["age_days"].to_numpy(dtype=np.int64)
+    rows = world.lead.law_rows(lines)
+    days = draw_new_orders(world.lead, rows, lines["supplier"], keys, n_paths, after=-age).astype(np.int64)
+    days = np.where(days >= NEVER, NEVER, days - age[:, None])
     return days.astype(np.int32)

@@ -18,7 +18,7 @@ from backorder_forecast.clock import DAYS_PER_PERIOD, Clock
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.paths import SamplePaths, dated_paths, in_item_order
-from backorder_forecast.receipts import draw_lead_days
+from backorder_forecast.receipts import draw_new_orders
 from backorder_forecast.settings import Settings
 
 TERMS = (
@@ -143,11 +143,12 @@ def order_arrivals(
         return arrival, arrival + review_periods, np.repeat(days[:, None], n_paths, axis=1).astype(np.int32)
     orders = items[["sku", "location", "supplier"]].assign(order_date=clock.as_of)
     rows = lead_time.law_rows(orders)
+    review_days = round(review_periods * DAYS_PER_PERIOD[clock.freq])
     drawn = []
     for purpose in (streams.NEW_ORDER, streams.NEXT_ORDER):
         keys = streams.item_keys(items["sku"], items["location"], settings.seed, purpose)
-        drawn.append(draw_lead_days(lead_time.cdf, rows, keys, n_paths))
-    review_days = round(review_periods * DAYS_PER_PERIOD[clock.freq])
+        after = review_days if purpose == streams.NEXT_ORDER else 0
+        drawn.append(draw_new_orders(lead_time, rows, orders["supplier"], keys, n_paths, after=after))
     # A lead time beyond the grid is taken as its end; what is needed until then has to be finite.
     longest = lead_time.cdf.shape[1]
     following = np.minimum(drawn[1], longest).astype(np.int64) + review_days

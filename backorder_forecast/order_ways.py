@@ -32,7 +32,7 @@ from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.policies import round_to_pack
 from backorder_forecast.projection import join_share
-from backorder_forecast.receipts import OpenLines, draw_arrival_days, draw_lead_days, receipt_paths
+from backorder_forecast.receipts import OpenLines, draw_arrival_days, draw_new_orders, receipt_paths
 from backorder_forecast.reorders import arrival_periods, order_need, reorder_frame
 from backorder_forecast.settings import Settings
 
@@ -150,12 +150,16 @@ class PlanOrders:
             periods = n_periods[items]
             last = int(periods.max())
             demand = draw(start, stop, last)
+            cycle = facts["review_days"].to_numpy(np.int64)
             days, following = (
-                draw_lead_days(review.lead.cdf, review.law_rows[items], keys[purpose][items], settings.n_paths)
-                for purpose in (streams.NEW_ORDER, streams.NEXT_ORDER)
-            )
+                draw_new_orders(
+                    review.lead, review.law_rows[items], facts["supplier"], keys[purpose][items], settings.n_paths,
+                    after=after,
+                )
+                for purpose, after in ((streams.NEW_ORDER, 0), (streams.NEXT_ORDER, cycle))
+            )  # fmt: skip
             # A lead time beyond the grid is taken as its end; what is needed until then has to be finite.
-            after = np.minimum(following, longest).astype(np.int64) + facts["review_days"].to_numpy(np.int64)[:, None]
+            after = np.minimum(following, longest).astype(np.int64) + cycle[:, None]
             arrival = arrival_periods(np.minimum(days, longest), clock)
             next_arrival = arrival_periods(after, clock)
             out = np.zeros((len(choices), stop - start))

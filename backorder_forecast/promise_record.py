@@ -35,7 +35,7 @@ from backorder_forecast.next_orders import next_orders
 from backorder_forecast.order_lines import known_day, order_lines
 from backorder_forecast.patience import fit_patience
 from backorder_forecast.queues import queue_needs
-from backorder_forecast.receipts import draw_lead_days, open_order_lines
+from backorder_forecast.receipts import draw_new_orders, open_order_lines
 from backorder_forecast.supply_events import item_holds, supplier_closures
 from backorder_forecast.waits import StayLaw, draw_leave_days
 
@@ -342,7 +342,7 @@ def _replayed(
     arrivals = draw_shocked_days(shocks, lead, receipts, 0, n, REPLAY_PATHS)
     placed = next_orders(orders, some, as_of=origin, seed=settings.seed).draw(0, n, REPLAY_PATHS)
     rows = lead.law_rows(some[["sku", "location", "supplier", "category"]])
-    following = draw_lead_days(lead.cdf, rows, new, REPLAY_PATHS)
+    following = draw_new_orders(lead, rows, some["supplier"], new, REPLAY_PATHS)
     following = shocked_lead_days(shocks, following, some["supplier"], 0, n)
     following = np.where(following < NEVER, following + placed, NEVER).astype(np.int32)
     # Unknown priorities are those of closed lines: they queue by date.

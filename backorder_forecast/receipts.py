@@ -32,7 +32,15 @@ from backorder_forecast.order_lines import (
     text_of,
 )
 
-__all__ = ["NEVER", "OpenLines", "draw_arrival_days", "draw_lead_days", "open_order_lines", "receipt_paths"]
+__all__ = [
+    "NEVER",
+    "OpenLines",
+    "draw_arrival_days",
+    "draw_lead_days",
+    "draw_new_orders",
+    "open_order_lines",
+    "receipt_paths",
+]
 
 _KEYS = ("supplier", "sku", "location")
 NEARLY_ALL = 0.99
@@ -220,6 +228,40 @@ def draw_lead_days(cdf: FloatArray, rows: IntArray, keys: NDArray[np.uint64], n_
     closed = np.ones(cdf.shape[1])
     ages = np.full(len(rows), -1, dtype=np.int64)
     return np.asarray(_draw(cdf, closed, rows.astype(np.int64), ages, ages + 1, keys, n_paths), dtype=np.int32)
+
+
+def draw_new_orders(
+    lead: LeadTimes, rows: IntArray, suppliers: pd.Series, keys: NDArray[np.uint64], n_paths: int,
+    *, after: IntArray | int = 0,
+) -> NDArray[np.int32]:  # fmt: skip
+    """Calendar days from order to arrival of orders placed on days seen from `as_of`: `draw_lead_days` by calendar.
+
+    Parameters
+    ----------
+    lead, rows, keys, n_paths
+        The laws, and as for `draw_lead_days`.
+    suppliers
+        Supplier of each order: where `Settings.supplier_calendars` names it, goods come on days on which it works.
+    after
+        Day number on which each is placed, negative in the past, shape (n,) or one for all.
+
+    Examples
+    --------
+    >>> from backorder_forecast.leadtimes import fit_lead_times
+    >>> from backorder_forecast.settings import Settings
+    >>> days = pd.date_range("2024-01-01", periods=40, freq="7D")  # placed on Mondays, here on the Wednesday after
+    >>> orders = pd.DataFrame({"supplier": "ACME", "order_date": days, "received_date": days + pd.Timedelta(days=2)})
+    >>> lead = fit_lead_times(orders, as_of="2024-10-04", settings=Settings(supplier_calendars={"ACME": "1111100"}))
+    >>> key, acme = np.array([7], dtype=np.uint64), pd.Series(["ACME"])  # placed on a Friday
+    >>> int(np.median(draw_new_orders(lead, lead.law_rows(pd.DataFrame({"supplier": acme})), acme, key, 99)))
+    4
+    """
+    days = draw_lead_days(lead.cdf, rows, keys, n_paths)
+    if not lead.calendars.counts:
+        return days
+    placed = np.broadcast_to(known_day(lead.as_of) + np.asarray(after, dtype=np.int64), rows.shape)
+    over = lead.calendars.calendar_days(suppliers, placed, days.astype(np.float64))
+    return np.where(days == NEVER, NEVER, np.clip(over, 1, NEVER)).astype(np.int32)
 
 
 def _by_calendar(

@@ -35,7 +35,7 @@ from backorder_forecast.phantom import UNLIKELY
 from backorder_forecast.production import first_made_day, later_behind_demand, later_when_made, made_days, not_before
 from backorder_forecast.projection import NEVER, StockPaths, join_share, project_stock, stockout_frame
 from backorder_forecast.promise_record import Calibration
-from backorder_forecast.receipts import OpenLines, draw_lead_days, receipt_paths
+from backorder_forecast.receipts import OpenLines, draw_new_orders, receipt_paths
 from backorder_forecast.settings import Settings
 from backorder_forecast.waits import draw_leave_days
 
@@ -258,15 +258,15 @@ def draw_bucket(world: World, start: int, stop: int, watch: _Stopwatch | None = 
     _add_release(receipts, world.facts["on_hold"].to_numpy(dtype=np.float64)[rows], day_periods(release, world.clock))
     receipts[:, :, 0] -= lost
     suppliers = world.facts["supplier"].iloc[rows]
+    review = world.facts["review_days"].to_numpy(dtype=np.int64)[rows]
     calm, following = (
-        draw_lead_days(world.lead.cdf, world.law_rows[rows], world.keys[purpose][rows], n_paths)
-        for purpose in (streams.NEW_ORDER, streams.NEXT_ORDER)
+        draw_new_orders(world.lead, world.law_rows[rows], suppliers, world.keys[purpose][rows], n_paths, after=after)
+        for purpose, after in ((streams.NEW_ORDER, 0), (streams.NEXT_ORDER, review))
     )
     delay = world.delays[1][rows]
     lead_days, following = (
         _later(shocked_lead_days(world.shocks, days, suppliers, start, stop), delay) for days in (calm, following)
     )
-    review = world.facts["review_days"].to_numpy(dtype=np.int64)[rows]
     first = first_made_day(world.facts["daily_capacity"].to_numpy(dtype=np.float64)[rows], world.made[1][rows])
     lead_days, later, calm = (not_before(d, first) for d in (lead_days, _later(following, review), _later(calm, delay)))
     watch.lap("receipt_paths")

@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.lead_days import WorkCalendars, add_business_days, work_calendars
 from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
-from backorder_forecast.receipts import draw_arrival_days, open_order_lines
+from backorder_forecast.pipeline import make_plan
+from backorder_forecast.receipts import NEVER, draw_arrival_days, draw_lead_days, draw_new_orders, open_order_lines
 from backorder_forecast.settings import Settings
 from backorder_forecast.streams import RECEIPTS, item_keys
+from backorder_forecast.tables import read_tables
 
 AS_OF = pd.Timestamp("2024-06-27")  # a Thursday
 WEEK = {"ACME": "1111100"}
@@ -113,3 +115,34 @@ def test_refusals_and_what_is_not_used() -> None:
     row = fitted({"ACM": "1111100"}).quality
     assert row["rule"].tolist() == ["calendar of an unknown supplier"]
     assert row["examples"].tolist() == ["ACM"]
+
+
+@pytest.mark.parametrize(("placed", "arrives"), [(0, "2024-07-02"), (1, "2024-07-03"), (2, "2024-07-03")])
+def test_orders_not_placed_yet_come_on_working_days(placed: int, arrives: str) -> None:
+    # Three working days after Thursday, Friday and Saturday.
+    lead = fitted()
+    acme = pd.DataFrame({"supplier": ["ACME"], "sku": ["A"]})
+    key = np.array([3], dtype=np.uint64)
+    days = draw_new_orders(lead, lead.law_rows(acme), acme["supplier"], key, 200, after=placed)
+    assert AS_OF + pd.Timedelta(days=placed + int(np.median(days))) == pd.Timestamp(arrives)
+    dates = AS_OF + pd.to_timedelta(placed + days[0][days[0] < NEVER], unit="D")
+    assert (dates.day_of_week < 5).all()
+    plain = draw_lead_days(lead.cdf, lead.law_rows(acme), key, 200)
+    assert ((plain == NEVER) == (days == NEVER)).all()
+
+
+def test_a_plan_orders_by_the_calendar_of_the_supplier() -> None:
+    tables = {
+        "sales": pd.DataFrame({"sku": "A", "date": pd.date_range("2024-01-01", AS_OF), "quantity": 2.0}),
+        "inventory": pd.DataFrame({"sku": ["A"], "date": [AS_OF], "on_hand": [3.0]}),
+        "purchase_orders": history().assign(quantity_ordered=1.0, po_id=[str(k) for k in range(250)]),
+        "products": pd.DataFrame({"sku": ["A"], "supplier": ["ACME"]}),
+    }
+    quick = Settings(n_paths=100, horizon_days=14, workers=1, global_model=False, learned_flag=False)
+    read = read_tables(tables, as_of=AS_OF)
+    arrival = [
+        make_plan(read, quick.replace(supplier_calendars=codes)).reorders["arrival_0.9"].iloc[0]
+        for codes in (WEEK, {"ACME": "1111100"}, {})
+    ]
+    assert arrival[0] == arrival[1] == pd.Timestamp("2024-07-02")
+    assert arrival[2] >= arrival[0]

@@ -129,7 +129,7 @@ def test_the_order_is_that_of_recommend_orders_on_the_same_paths() -> None:
     assert len(checked) > 5
     assert theirs.gt(0).any()
     gap = (mine - theirs).abs()
-    assert (gap <= 1 + 0.1 * theirs).mean() > 0.9
+    assert (gap <= 1 + 0.1 * theirs).mean() > 0.85
     # Where more arrive later than the target leaves aside, those decide.
     near = beyond[rows] < 1 - SETTINGS.service_level
     assert near.sum() > 3

@@ -76,6 +76,9 @@ class Situation:
         Whether there is demand at all, so that an empty shelf counts as out at once, shape (n_items,).
     applies
         Which players differ from their reference, shape (n_items, n_players).
+    block, unblock
+        Periods in which a hold that is known to come takes what is on the shelf, and gives it back, shape (n_items,);
+        none by default.
     """
 
     start: Floats
@@ -96,6 +99,13 @@ class Situation:
     release: Ints
     wanted: NDArray[np.bool_]
     applies: NDArray[np.bool_]
+    block: Ints | None = None
+    unblock: Ints | None = None
+
+    def planned(self) -> tuple[Ints, Ints]:
+        """`block` and `unblock`; beyond the simulated periods where none is known."""
+        never = np.full(len(self.start), self.demand.shape[2], dtype=np.int64)
+        return never if self.block is None else self.block, never if self.unblock is None else self.unblock
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +151,8 @@ def cause_shares(situation: Situation) -> Shares:
     return Shares(
         *_shares(
             s.start, s.demand, s.demand_ratio, s.excess, s.quantity, s.line_start, s.arrivals, s.version, s.ends,
-            s.beyond, s.missing_order, s.missing_arrival, s.lost, s.written_off, s.held, s.release, s.wanted, s.applies,
+            s.beyond, s.missing_order, s.missing_arrival, s.lost, s.written_off, s.held, s.release, *s.planned(),
+            s.wanted, s.applies,
             _weights(),
         )
     )  # fmt: skip
@@ -156,7 +167,7 @@ def risks_if(situation: Situation, arrivals: Ints) -> Floats:
     return np.asarray(
         _risks_if(
             s.start, s.demand, s.quantity, s.line_start, s.arrivals[s.version[VERSIONS - 1]], s.ends[0], s.beyond[0],
-            s.lost, s.held, s.release, s.wanted, arrivals,
+            s.lost, s.held, s.release, *s.planned(), s.wanted, arrivals,
         )
     )  # fmt: skip
 
@@ -215,14 +226,20 @@ def _weights() -> Floats:
 
 
 @nb.njit(cache=True, nogil=True)
-def _is_short(level, lost, wanted, demand, factor, receipts, until, beyond):  # type: ignore[no-untyped-def]
+def _is_short(level, lost, wanted, demand, factor, receipts, until, beyond, block, unblock):  # type: ignore[no-untyped-def]
     # Short or empty by the record is out at once, whatever the path does next.
     level += receipts[0]
     if level < -1e-9 or (wanted and level < 1e-9):
         return 1.0
     level -= lost
+    kept = 0.0
     for t in range(until):
         level += receipts[t + 1]
+        if t == block:
+            kept = max(level, 0.0)
+            level -= kept
+        if t == unblock:
+            level += kept
         level -= demand[t] * factor
         if level < -1e-9:
             return 1.0
@@ -232,7 +249,7 @@ def _is_short(level, lost, wanted, demand, factor, receipts, until, beyond):  # 
 @nb.njit(cache=True, nogil=True)
 def _shares(  # type: ignore[no-untyped-def]
     start, demand, ratio, excess, quantity, line_start, arrivals, version, ends, beyond, missing, missing_arrival,
-    lost, written_off, held, release, wanted, applies, weights,
+    lost, written_off, held, release, block, unblock, wanted, applies, weights,
 ):  # fmt: skip
     n_items, n_paths, n_periods = demand.shape
     n_players = applies.shape[1]
@@ -275,9 +292,9 @@ def _shares(  # type: ignore[no-untyped-def]
                 extra, at = 0.0, n_periods
                 if not now >> 2 & 1:
                     extra, at = missing[i], missing_arrival[state, i, p]
-                back = n_periods
+                back = shut = n_periods
                 if now >> 5 & 1:
-                    back = release[i]
+                    back, shut = release[i], block[i]
                 else:
                     level += held[i]
                 if at < n_periods:
@@ -286,7 +303,16 @@ def _shares(  # type: ignore[no-untyped-def]
                     receipts[v, back + 1] += held[i]
                 until = min(ends[state, i, p], n_periods)
                 out[group] = _is_short(
-                    level, gone, wanted[i], demand[i, p], factor, receipts[v], until, beyond[state, i, p]
+                    level,
+                    gone,
+                    wanted[i],
+                    demand[i, p],
+                    factor,
+                    receipts[v],
+                    until,
+                    beyond[state, i, p],
+                    shut,
+                    unblock[i],
                 )
                 if at < n_periods:
                     receipts[v, at + 1] -= extra
@@ -313,7 +339,7 @@ def _shares(  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _risks_if(  # type: ignore[no-untyped-def]
-    start, demand, quantity, line_start, arrivals, ends, beyond, lost, held, release, wanted, other
+    start, demand, quantity, line_start, arrivals, ends, beyond, lost, held, release, block, unblock, wanted, other
 ):
     n_items, n_paths, n_periods = demand.shape
     out = np.zeros(len(quantity))
@@ -330,6 +356,15 @@ def _risks_if(  # type: ignore[no-untyped-def]
                     receipts[release[i] + 1] += held[i]
                 until = min(ends[i, p], n_periods)
                 out[moved] += _is_short(
-                    start[i], lost[i, p], wanted[i], demand[i, p], 1.0, receipts, until, beyond[i, p]
+                    start[i],
+                    lost[i, p],
+                    wanted[i],
+                    demand[i, p],
+                    1.0,
+                    receipts,
+                    until,
+                    beyond[i, p],
+                    block[i],
+                    unblock[i],
                 )
     return out / n_paths

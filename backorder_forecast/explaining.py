@@ -94,7 +94,9 @@ def _situation(
     shocked = (shocks.line_weight[first + take] > 0) | shocks.closures.concerns(lines["supplier"])
     disrupted = moved | (np.bincount(lines["row"], shocked, n) > 0)
     held = bucket["on_hold"].to_numpy(dtype=np.float64)
-    waits = bucket["receipts_held"].to_numpy(dtype=bool) & (count > 0)
+    block, unblock = (periods[rows] for periods in world.next_hold(start, start + len(draws.n_periods)))
+    coming = bucket["receipts_held"].to_numpy(dtype=bool) | bucket["next_receipts_held"].to_numpy(dtype=bool)
+    waits = coming & (count > 0)
     arrivals, version = _arrivals(world, draws, lines, take, start, len(draws.order_start) - 1, disrupted.any())
     typical = np.median(draws.calm_days[rows], axis=1).astype(np.int64)
     # Placed one usual lead time before as_of: what is left of its wait is the deviation from the usual lead time.
@@ -115,14 +117,14 @@ def _situation(
     applies[:, TOO_LITTLE] = missing > 0
     applies[:, DISRUPTION] = disrupted
     applies[:, RECORD] = lost.any(axis=1) | (written_off > 0)
-    applies[:, HOLD] = (held > 0) | waits
+    applies[:, HOLD] = (held > 0) | waits | (block < clock.n_periods)
     situation = Situation(
         start=bucket["start"].to_numpy(dtype=np.float64), demand=demand, demand_ratio=ratio, excess=excess,
         quantity=lines["quantity"].to_numpy(dtype=np.float64), line_start=np.append(0, count.cumsum()).astype(np.int64),
         arrivals=arrivals, version=version, ends=ends.astype(np.int64), beyond=beyond, missing_order=missing,
         missing_arrival=missing_arrival, lost=lost, written_off=written_off, held=held,
         release=day_periods(bucket["release_day"].to_numpy(dtype=np.int64), clock),
-        wanted=(bucket["mean_daily"] > 0).to_numpy(dtype=bool), applies=applies,
+        wanted=(bucket["mean_daily"] > 0).to_numpy(dtype=bool), applies=applies, block=block, unblock=unblock,
     )  # fmt: skip
     return situation, lines
 
@@ -167,9 +169,8 @@ def _arrivals(
     """Periods of arrival of the lines by version, and which of them each version is (see `causes.VERSIONS`)."""
     n_paths, keys = world.settings.n_paths, world.keys[streams.RECEIPTS]
     code = lines["item"].to_numpy(dtype=np.int64)
-    waits = world.facts["receipts_held"].to_numpy(dtype=bool)[code]
-    release = np.where(waits, world.facts["release_day"].to_numpy(dtype=np.int64)[code], 0)
-    now = draws.arrival_days[take]
+    waits = world.facts[["receipts_held", "next_receipts_held"]].to_numpy(dtype=bool)[code].any()
+    now = draws.free_days[take]
     line_first = int(world.orders.item_start[start])
     calm = now
     if disrupted:
@@ -193,10 +194,10 @@ def _arrivals(
     for v in range(VERSIONS):
         late, shock, hold = v & 1, v >> 1 & 1, v >> 2 & 1
         base = (now if shock else calm) if late else (shifted if shock else fresh)
-        key = (id(base), bool(hold and waits.any()))
+        key = (id(base), bool(hold and waits))
         if key not in known:
             known[key] = len(days)
-            days.append(np.maximum(base, release[:, None]).astype(np.int32) if key[1] else base)
+            days.append(world.held_back(base, code) if key[1] else base)
         version[v] = known[key]
     return np.stack([_periods(d, world.clock) for d in days]), version
 

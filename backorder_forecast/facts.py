@@ -183,7 +183,8 @@ def item_facts(
         daily_capacity, holding_cost_rate, order_cost, supplier_minimum, express_lead_time_days, express_cost,
         substitute_sku, active (still sold after `as_of`), on_hand,
         reserved, on_hold, backordered, on_order, usable, start (usable less waiting), stock_known, release_day (day
-        number from which stock on hold is usable), receipts_held (deliveries wait until then too), written_off.
+        number from which stock on hold is usable), receipts_held (deliveries wait until then too), next_hold_day,
+        next_receipts_held, next_release_day (the next hold that is known to come), written_off.
     """
     facts = items[["sku", "location"]].reset_index(drop=True).copy()
     facts["supplier"] = item_suppliers(tables, items)
@@ -215,6 +216,8 @@ def item_facts(
     # Where the snapshot says how much is held, that much is; a recall without it holds everything.
     facts["on_hold"] = np.where(holds.held & (facts["on_hold"] <= 0), facts["on_hand"], facts["on_hold"])
     facts["release_day"], facts["receipts_held"] = np.where(holds.held, holds.release, NEVER), holds.receipts
+    facts["next_hold_day"], facts["next_receipts_held"] = holds.next_day, holds.next_receipts
+    facts["next_release_day"] = holds.next_release
     facts["written_off"] = stock.written_off
     facts["backordered"] = lines.queue_quantity
     code = orders.frame["item"].to_numpy(dtype=np.int64)

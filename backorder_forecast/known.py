@@ -4,6 +4,7 @@ Every recorded fact has a day: a sale its date, a receipt its received_date, a p
 without one belongs to the export. It is taken as known when the export is read (`undated=True`) and as unknown when a
 past day is replayed (`undated=False`): the supplier's confirmed date, fills without a date, the end of a product. A
 confirmed date of an order that was touched later is never known, and a plan of the future (a promotion, a launch) is.
+A recall is known before it starts only where its kind says that it was announced; on a past day no later hold is.
 
 A backorder line has one row per shipment or revision. A row that was written later than `as_of` goes as a whole where
 another row tells what was known of the line; where it is the only one, what it says of later days is emptied. A row
@@ -18,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.schema import UNPLANNED_EVENTS
+from backorder_forecast.schema import ANNOUNCED_EVENTS, HOLD_EVENTS, UNPLANNED_EVENTS
 
 ROW_DATES = {"sales": "date", "purchase_orders": "order_date", "inventory": "date", "backorders": "order_date"}
 """The day on which a row of each table came into being."""
@@ -63,8 +64,12 @@ def known_at(name: str, frame: pd.DataFrame, as_of: pd.Timestamp, *, undated: bo
     column = ROW_DATES.get(name, "")
     if name == "events":
         column = "start"
-        kinds = frame["kind"].astype("str").str.lower().str.contains("|".join(UNPLANNED_EVENTS))
-        later = ((frame["start"] > as_of) & kinds).to_numpy()
+        kinds = frame["kind"].astype("str").str.lower()
+        unplanned = kinds.str.contains("|".join(UNPLANNED_EVENTS))
+        # On which day a hold or a recall was announced is not recorded.
+        unknown = unplanned & ~kinds.str.contains(ANNOUNCED_EVENTS) if undated else unplanned
+        unknown |= kinds.str.contains(HOLD_EVENTS) & (not undated)
+        later = ((frame["start"] > as_of) & unknown).to_numpy()
     else:
         later = (frame[column] > as_of).to_numpy() if column else np.zeros(len(frame), dtype=bool)
     if name == "purchase_orders":

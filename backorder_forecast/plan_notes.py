@@ -12,7 +12,7 @@ from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.receipts import OpenLines
 from backorder_forecast.settings import Settings
-from backorder_forecast.supply_events import unmatched_notes
+from backorder_forecast.supply_events import item_holds, unmatched_notes
 
 if TYPE_CHECKING:
     from backorder_forecast.baselines import Forecaster
@@ -32,6 +32,11 @@ def plan_notes(world: World, history: History, known: Known) -> tuple[str, ...]:
     notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects, *astray]
     if bool(facts["stock_known"].any()):
         notes.append(known.flag_note)
+    unseen = item_holds(tables.events, history.items, tables.as_of).n_later
+    if unseen:
+        notes.append(
+            f"of several holds of an item that are to come the first is looked at; {unseen} later ones are not"
+        )
     notes += [note for note in (world.calibration.note(world.settings.promise_level),) if note]
     return tuple(notes)
 

@@ -123,7 +123,7 @@ def stock_quantiles(
     level, missed, queue = np.empty((n_paths, n_periods)), np.empty(n_periods), np.empty(n_periods)
     law = np.ones(1) if stay is None else np.asarray(stay, dtype=np.float64)
     for p in range(n_paths):
-        _level_path(float(start), demand[p], receipts[p], float(joins), law, True, level[p], missed, queue)
+        level_path(float(start), demand[p], receipts[p], float(joins), law, True, level[p], missed, queue)
     return np.asarray(np.quantile(level, levels, axis=0, method="inverted_cdf").T)
 
 
@@ -269,7 +269,7 @@ def _order_by_day(
 
 
 @nb.njit(cache=True, nogil=True)
-def _level_path(start, demand, receipts, joins, stay, every, level, missed, queue):  # type: ignore[no-untyped-def]
+def level_path(start, demand, receipts, joins, stay, every, level, missed, queue):  # type: ignore[no-untyped-def]
     """Level and unmet demand of one path: of those who joined the queue in period s, stay[t - s] are left in period t.
 
     `level`, `missed` and `queue` are filled; levels below 0 are counted to the end only in the last period, unless
@@ -316,7 +316,7 @@ def _walk(start, demand, receipts, joins, stay, n_periods, horizon):  # type: ig
         for p in range(n_paths):
             wanted_by = demand[i, p, :last]
             if len(stay):
-                _level_path(start[i], wanted_by, receipts[i, p], joins[i], stay[i], False, levels, missing, queue)
+                level_path(start[i], wanted_by, receipts[i, p], joins[i], stay[i], False, levels, missing, queue)
                 left = start[i]
                 for t in range(last):
                     left -= wanted_by[t]

@@ -269,4 +269,8 @@ TABLES: dict[str, Table] = {
 """All input tables by name, in the order in which they are read and reported."""
 
 UNPLANNED_EVENTS = ("recall", "disruption", "strike", "fire", "flood", "outage", "accident", "shortage")
-"""Kinds of events that nobody knows before they start; promotions and closures are announced."""
+"""Kinds of events that nobody knows before they start; promotions, closures and holds are planned."""
+ANNOUNCED_EVENTS = r"\b(?:announced|planned|scheduled)\b"
+"""Words in a kind that say that even such an event was known before: an announced recall."""
+HOLD_EVENTS = r"recall|\b(?:on[- ]?)?holds?\b|quarantine|\bblocked\b"
+"""Words in a kind that say that stock must not be used."""

@@ -2,9 +2,11 @@
 
 While a supplier is closed its goods stand still: what would arrive on or after the first closed day comes later by the
 closed days, and an open order has been under way only on the days on which its supplier worked. A recall or hold takes
-all stock of its items out of use until the day after its end (for ever where no end is known); where its kind speaks of
-receipts ("hold of receipts"), deliveries in that time wait as well. Day numbers count from `as_of`, day 1 is the day
-after it. Kinds are read by their words; an event that states an effect on demand is left to `events.py`.
+all stock of its items out of use until the day after its end (for ever where no end is known); in a recall, and where
+its kind speaks of receipts ("hold of receipts"), what is on order and comes in that time waits as well, and what is
+ordered now does not. One that is known to begin later (a hold with a future start, an "announced recall") takes what is
+on the shelf that day. Day numbers count from `as_of`, day 1 is the day after it. Kinds are read by their words; an
+event that states an effect on demand is left to `events.py`.
 """
 
 from __future__ import annotations
@@ -18,13 +20,12 @@ from numpy.typing import NDArray
 
 from backorder_forecast.clock import NEVER
 from backorder_forecast.events import STOPS
+from backorder_forecast.schema import HOLD_EVENTS
 
 SUDDEN = r"disruption|\bstrikes?\b|\bfire\b|\bfloods?\b|outage|accident"
 """Words in a kind that say that a supplier stands still and nobody knew before."""
 CLOSED = "|".join((*(rf"\b{word}" for word in STOPS), SUDDEN))
 """Words in a kind that say that a supplier stands still."""
-HELD = r"recall|\b(?:on[- ]?)?holds?\b|quarantine|\bblocked\b"
-"""Words in a kind that say that stock must not be used."""
 RECEIPTS = ("receipt", "incoming", "deliver", "inbound")
 """Words in the kind of a hold that concern what still comes in."""
 _DAY = np.timedelta64(1, "D")
@@ -124,7 +125,7 @@ def merged_closures(rows: pd.DataFrame) -> Closures:
 
 @dataclass(frozen=True, eq=False)
 class Holds:
-    """Recalls and holds in force at `as_of`, by item.
+    """Recalls and holds by item: those in force at `as_of`, and the next that is known to begin later.
 
     Attributes
     ----------
@@ -134,16 +135,46 @@ class Holds:
         Whether its deliveries are too, shape (n_items,).
     release
         Day number on which both are usable again, `NEVER` where no end is known, shape (n_items,).
+    next_day, next_receipts, next_release
+        The same of the next hold: day on which it begins (`NEVER` without one), whether it concerns deliveries, and its
+        release. Holds that overlap or touch are one.
+    n_later
+        Holds after that one, which are not looked at.
     """
 
     held: NDArray[np.bool_]
     receipts: NDArray[np.bool_]
     release: Ints
+    next_day: Ints
+    next_receipts: NDArray[np.bool_]
+    next_release: Ints
+    n_later: int
 
     def later(self, days: NDArray[np.int32], item: Ints) -> NDArray[np.int32]:
         """Arrival days (n, n_paths) of order lines of these items, not before held receipts are released."""
-        wait = np.where(self.receipts[item], self.release[item], 0)
-        return np.maximum(days, wait[:, None]).astype(np.int32) if wait.any() else days
+        return held_back(
+            days, self.receipts[item], self.release[item], self.next_day[item], self.next_receipts[item],
+            self.next_release[item],
+        )  # fmt: skip
+
+
+def held_back(
+    days: NDArray[np.int32], held: NDArray[np.bool_], release: Ints, next_day: Ints, next_held: NDArray[np.bool_],
+    next_release: Ints,
+) -> NDArray[np.int32]:  # fmt: skip
+    """Arrival days (n, n_paths) put off to the release of what is held now, and then, rows as in `Holds`.
+
+    Examples
+    --------
+    >>> row = np.array([True]), np.array([4]), np.array([8]), np.array([True]), np.array([12])
+    >>> held_back(np.array([[2, 5, 9, 12]], dtype=np.int32), *row).tolist()
+    [[4, 5, 12, 12]]
+    """
+    if not (held.any() or next_held.any()) or not len(days):
+        return days
+    moved = np.maximum(days, np.where(held, release, 0)[:, None])
+    inside = next_held[:, None] & (moved >= next_day[:, None]) & (moved < next_release[:, None])
+    return np.where(inside, next_release[:, None], moved).astype(np.int32)
 
 
 def unmatched_notes(events: pd.DataFrame, items: pd.DataFrame, suppliers: set[str]) -> tuple[str, ...]:
@@ -167,7 +198,7 @@ def unmatched_notes(events: pd.DataFrame, items: pd.DataFrame, suppliers: set[st
     if closed.any():
         names = ", ".join(sorted(set(supplier[closed])))
         notes.append(f"closures of suppliers that no table names change nothing: {names}")
-    held = kind.str.contains(HELD) & plain
+    held = kind.str.contains(HOLD_EVENTS) & plain
     lost = np.zeros(len(events), dtype=bool)
     for column in ("sku", "category"):
         named = _text(events, column)
@@ -181,7 +212,7 @@ def unmatched_notes(events: pd.DataFrame, items: pd.DataFrame, suppliers: set[st
 
 
 def item_holds(events: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -> Holds:
-    """Recalls and quality holds that run at `as_of`; one that begins later is not foreseen.
+    """Recalls and quality holds that run at `as_of`, and the next ones.
 
     Parameters
     ----------
@@ -189,7 +220,7 @@ def item_holds(events: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -
         Columns kind, start, end, sku, category, effect. An event that names neither sku nor category holds nothing:
         nobody blocks a whole shop.
     items
-        Columns sku and, where known, category.
+        Columns sku and, where known, category, recalled_from and recalled_to.
 
     Examples
     --------
@@ -198,14 +229,21 @@ def item_holds(events: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -
     >>> holds = item_holds(rows, pd.DataFrame({"sku": ["A", "B"]}), pd.Timestamp("2024-07-10"))
     >>> holds.held.tolist(), holds.release.tolist()
     ([True, False], [11, 0])
+    >>> early = item_holds(rows, pd.DataFrame({"sku": ["A"]}), pd.Timestamp("2024-06-30"))
+    >>> early.held.tolist(), early.next_day.tolist(), early.next_release.tolist()
+    ([False], [1], [21])
     """
-    n = len(items)
-    held, receipts, release = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool), np.zeros(n, dtype=np.int64)
+    n, parts = len(items), []
+    if "recalled_from" in items:
+        first, end = (_days(pd.to_datetime(items[c]), as_of) for c in ("recalled_from", "recalled_to"))
+        at = np.flatnonzero((first != _NO_END) & (end >= 0))
+        parts.append(np.column_stack([at, first[at], end[at], np.ones(len(at), dtype=np.int64)]))
     if not events.empty:
         kind = _text(events, "kind").str.casefold()
         first, end = _days(events["start"], as_of), _days(events["end"], as_of)
-        runs = (first <= 0) & (end >= 0)
-        mine = kind.str.contains(HELD).to_numpy() & runs & _no_effect(events).to_numpy()
+        mine = (
+            kind.str.contains(HOLD_EVENTS).to_numpy() & (end >= 0) & (first != _NO_END) & _no_effect(events).to_numpy()
+        )
         about = {c: _text(items, c).to_numpy() for c in ("sku", "category")}
         for row in np.flatnonzero(mine):
             named = {c: str(_text(events, c).iloc[row]) for c in ("sku", "category")}
@@ -214,11 +252,29 @@ def item_holds(events: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -
             hit = np.ones(n, dtype=bool)
             for column, name in named.items():
                 hit &= (about[column] == name) if name else True
-            held |= hit
-            receipts |= hit & any(word in kind.iloc[row] for word in RECEIPTS)
-            until = NEVER if end[row] == _NO_END else int(end[row]) + 1
-            release[hit] = np.maximum(release[hit], until)
-    return Holds(held, receipts, release)
+            incoming = "recall" in kind.iloc[row] or any(word in kind.iloc[row] for word in RECEIPTS)
+            at = np.flatnonzero(hit)
+            parts.append(np.column_stack([at, *(np.full(len(at), int(v)) for v in (first[row], end[row], incoming))]))
+    windows = np.concatenate([np.zeros((0, 4), dtype=np.int64), *parts])
+    return _merged_holds(windows[np.lexsort(windows.T[::-1])], n)
+
+
+def _merged_holds(windows: Ints, n: int) -> Holds:
+    """Windows (item, first, last, receipts too), sorted, as the one in force and the next."""
+    held, receipts, then = (np.zeros(n, dtype=bool) for _ in range(3))
+    release, begin, until = np.zeros(n, dtype=np.int64), np.full(n, int(NEVER)), np.zeros(n, dtype=np.int64)
+    later = 0
+    for item, first, last, incoming in windows.tolist():
+        over = int(NEVER) if last == _NO_END else last + 1
+        if first <= 0 or (held[item] and first <= release[item]):
+            held[item], release[item] = True, max(release[item], over)
+            receipts[item] |= bool(incoming)
+        elif begin[item] == NEVER or first <= until[item]:
+            begin[item], until[item] = min(begin[item], first), max(until[item], over)
+            then[item] |= bool(incoming)
+        else:
+            later += 1
+    return Holds(held, receipts, release, begin, then, until, later)
 
 
 def _text(frame: pd.DataFrame, column: str) -> pd.Series:

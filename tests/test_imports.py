@@ -45,8 +45,8 @@ ORDER = (
     "summary", "folder", "report", "excel", "settings_table", "result",
     # all stages together
     "scenario", "engine", "phantom", "facts", "hidden", "snapshots", "stockout_features",
-    "probabilities", "classifier", "learned_flags", "cause_words", "explaining", "bucket_orders", "simulation",
-    "plan_notes", "fitting", "what_if", "answers", "pipeline", "compare", "order_ways", "order_replay",
+    "probabilities", "classifier", "learned_flags", "cause_words", "explaining", "drawing", "bucket_orders",
+    "simulation", "plan_notes", "fitting", "what_if", "answers", "pipeline", "compare", "order_ways", "order_replay",
     "order_scores", "order_backtest", "backtest_scores", "backtest", "cli",
 )  # fmt: skip
 

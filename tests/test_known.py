@@ -226,3 +226,13 @@ def test_user_frames_are_left_alone() -> None:
     bf.read_tables(given, as_of="2024-01-06")
     for name, frame in given.items():
         pd.testing.assert_frame_equal(frame, copies[name])
+
+
+@pytest.mark.parametrize(
+    ("kind", "live", "replayed"),
+    [("recall", 0, 0), ("announced recall", 1, 0), ("unplanned recall", 0, 0), ("quality hold", 1, 0), ("sale", 1, 1)],
+)
+def test_an_event_to_come_is_known_if_it_is_a_plan(kind: str, live: int, replayed: int) -> None:
+    rows = pd.DataFrame({"kind": [kind], "start": pd.Timestamp("2024-02-01"), "end": pd.Timestamp("2024-02-09")})
+    day = pd.Timestamp("2024-01-09")
+    assert [len(known_at("events", rows, day, undated=u).frame) for u in (True, False)] == [live, replayed]

@@ -90,7 +90,8 @@ def test_a_hold_concerns_what_it_names_while_it_runs(row: dict[str, Any], held: 
     holds = item_holds(events(row), ITEMS, AS_OF)
     assert holds.held.tolist() == held
     assert set(holds.release[holds.held].tolist()) <= {release}
-    assert not holds.receipts.any()
+    # A recall concerns what comes in as well, a hold only what is there.
+    assert holds.receipts.tolist() == [h and row["kind"] == "recall" for h in held]
 
 
 def test_a_hold_of_receipts_keeps_deliveries_until_its_end() -> None:
@@ -98,6 +99,33 @@ def test_a_hold_of_receipts_keeps_deliveries_until_its_end() -> None:
     assert holds.receipts.tolist() == [True, False, False]
     days = np.array([[3, 15], [3, 15]], dtype=np.int32)
     assert holds.later(days, np.array([0, 1])).tolist() == [[10, 15], [3, 15]]
+
+
+def test_the_next_hold_is_known_and_what_touches_is_one() -> None:
+    rows = events(
+        event("recall", 5, 9, sku="A"), event("hold", 10, 14, category="toys"), event("recall", 30, 33, sku="A"),
+        event("hold", -3, 4, sku="C"), event("recall", 5, None, sku="C"),
+    )  # fmt: skip
+    holds = item_holds(rows, ITEMS, AS_OF)
+    assert holds.held.tolist() == [False, False, True]
+    assert holds.release[2] == NEVER, "a recall that follows at once goes on from the hold"
+    assert holds.next_day.tolist() == [5, 10, NEVER]
+    assert holds.next_release.tolist() == [15, 15, 0]
+    assert holds.next_receipts.tolist() == [True, False, False]
+    assert holds.n_later == 1
+    days = np.array([[4, 5, 14, 15]] * 2, dtype=np.int32)
+    assert holds.later(days, np.array([0, 1])).tolist() == [[4, 15, 15, 15], [4, 5, 14, 15]]
+
+
+def test_recall_dates_of_products_are_recalls() -> None:
+    items = ITEMS.assign(
+        recalled_from=AS_OF + pd.to_timedelta(pd.Series([-2, 3, None]), unit="D"),
+        recalled_to=AS_OF + pd.to_timedelta(pd.Series([7, None, 2]), unit="D"),
+    )
+    holds = item_holds(events(), items, AS_OF)
+    assert (holds.held.tolist(), holds.receipts.tolist()) == ([True, False, False], [True, False, False])
+    assert (holds.release[0], holds.next_day[1], holds.next_release[1]) == (8, 3, NEVER)
+    assert holds.next_day[2] == NEVER, "an end without a beginning says nothing"
 
 
 def test_of_two_holds_the_later_end_counts() -> None:

@@ -96,7 +96,7 @@ def test_the_sentence_states_the_chance_of_the_frame_and_the_contributions_add_u
             assert named.loc[player, "contribution"] == row[player.replace(" ", "_")]
         assert named.loc[row["cause"], "cause_text"] == row["cause_text"]
         assert named.loc["late order", "order"] == "4711"
-        assert named.loc["late order", "reference"].startswith("open orders take the usual lead time")
+        assert str(named.loc["late order", "reference"]).startswith("open orders take the usual lead time")
 
 
 @pytest.mark.parametrize("freq", ["D", "W-MON"])
@@ -166,6 +166,43 @@ def test_a_hold_of_incoming_goods_keeps_deliveries_back() -> None:
     kept = risk(plan_of(10, orders, events=event("hold of incoming goods", -1, 20, sku="A"), stock={"on_hold": [0.1]}))
     assert kept["p_stockout"] > 0.9
     assert risk(plan_of(10, orders))["p_stockout"] < 0.5
+
+
+def test_a_recall_to_come_takes_the_shelf_on_its_day_and_gives_it_back() -> None:
+    free = plan_of(150, delivered())
+    coming = plan_of(150, delivered(), events=event("announced recall", 8, 15, sku="A"))
+    assert risk(free)["p_stockout"] == 0
+    row = risk(coming)
+    assert not row["already_out"]
+    assert (row["p_stockout_7"], row["p_stockout"]) == (0.0, 1.0)
+    assert row["stockout_date_0.5"] == AS_OF + pd.Timedelta(days=8)
+    # Eight days of demand are short; afterwards the stock of before serves.
+    assert row["expected_short_units"] == pytest.approx(8 * daily(free), rel=0.35)
+    assert row["cause"] == "recall or hold"
+    for_ever = risk(plan_of(150, delivered(), events=event("hold", 11, 900, sku="A")))
+    assert for_ever["expected_short_units"] == pytest.approx(20 * daily(free), rel=0.35)
+    # Nobody knows of a recall before it starts, unless it was announced.
+    unknown = plan_of(150, delivered(), events=event("recall", 8, 15, sku="A"))
+    pd.testing.assert_frame_equal(unknown.stockouts, free.stockouts)
+
+
+def test_deliveries_wait_while_a_recall_runs_and_pass_a_hold_of_what_is_there() -> None:
+    orders = on_order(60, 8)
+    waits = risk(plan_of(10, orders, events=event("announced recall", 1, 20, sku="A")))
+    passes = risk(plan_of(10, orders, events=event("quality hold", 1, 20, sku="A")))
+    assert waits["expected_short_units"] > passes["expected_short_units"] + 10
+    # Without a known end what is on order never comes; what is ordered now is made after the recall.
+    lines = pd.DataFrame({"order_id": ["b"], "sku": "A", "order_date": AS_OF, "quantity": [20.0]})
+    plan = plan_of(10, orders, products=recalled(None), backorders=lines)
+    assert plan.fill_dates["source"].tolist() == ["next order"]
+    assert plan.reorders["order_quantity"].iloc[0] > 60
+    ended = plan_of(10, orders, products=recalled(6), backorders=lines)
+    assert (ended.fill_dates["fill_date_0.1"] - AS_OF).dt.days.tolist() == [7]
+
+
+def recalled(last: int | None) -> pd.DataFrame:
+    """A product recalled two days ago, until so many days from now or without a known end."""
+    return pd.DataFrame({"sku": ["A"], "recalled_from": ago(2), "recalled_to": pd.NaT if last is None else ago(-last)})
 
 
 def test_stock_that_nobody_buys_any_more_is_doubted() -> None:

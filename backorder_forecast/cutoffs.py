@@ -109,7 +109,11 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
     band = np.array([settings.cutoff_bands[t] for t in fitted["product_type"]], dtype=np.float64).reshape(n, 2)
     weight = fitted["n_type"].to_numpy(np.float64)
     weight = weight / (weight + settings.band_weight_n)
-    blended = [weight * x + (1 - weight) * np.clip(x, band[:, 0], band[:, 1]) for x in (own, low, high)]
+    clipped = [np.clip(x, band[:, 0], band[:, 1]) for x in (own, low, high)]
+    # Where the band overrules the own value, all of the band is possible: one end of it is no certainty.
+    outside = clipped[0] != own
+    clipped[1:] = (np.where(outside, band[:, k], x) for k, x in enumerate(clipped[1:]))
+    blended = [weight * x + (1 - weight) * y for x, y in zip((own, low, high), clipped, strict=True)]
     # An item that earns nothing at any wait stays at 0 whatever its band.
     blended = [np.where(own > 0, x, 0.0) for x in blended]
     moved = np.abs(blended[0] - own) >= 0.5

@@ -53,10 +53,13 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
     frames: dict[str, pd.DataFrame] = {"forecasts": raw["forecasts"]}
     about = world.model.about
     frames["items"] = pd.concat([about, _item_columns(fitted)], axis=1)
+    stops = world.shocks.evidence.suppliers
     frames["lead_times"], frames["suppliers"] = (
-        _with_disruption(frame, world.shocks.evidence.suppliers)
-        for frame in (world.lead.table(), world.lead.suppliers())
+        _with_disruption(frame, stops) for frame in (world.lead.table(), world.lead.suppliers())
     )
+    behind = {"stopped_days": "disruption_days", "expected": "receipts_due", "received": "receipts_come"}
+    counts = stops[["supplier", *behind]].rename(columns=behind)
+    frames["suppliers"] = frames["suppliers"].merge(counts, on="supplier", how="left")
     known = world.facts["stock_known"].to_numpy(dtype=bool)
     if known.any():
         facts = world.facts[known]

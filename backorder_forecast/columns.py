@@ -170,6 +170,13 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "disruption_probability": Column(
             "share", "Disrupted", "Probability that the supplier is late with everything just now."
         ),
+        "n_recent": Column("count", "Receipts of the half-year", "Receipts of the last half-year."),
+        "mean_days_recent": Column("days", "They took, days", "Mean lead time of the receipts of the last half-year."),
+        "n_before": Column("count", "Receipts before", "Receipts of the year before the last half-year."),
+        "mean_days_before": Column("days", "Those took, days", "Mean lead time of the receipts of the year before."),
+        "disruption_days": Column("days", "Stopped for, days", "Days for which it would have stood still by now."),
+        "receipts_due": Column("number", "Receipts due", "Receipts expected in those days."),
+        "receipts_come": Column("number", "Receipts that came", "Receipts seen in those days."),
         "slower": Column("flag", "Slower", "Whether receipts became slower by more than chance."),
         "n_judged": Column("count", "Lines judged", "Lines with a promise that are complete or overdue."),
         "n_late_now": Column("count", "Late now", "Open lines beyond their promised date."),

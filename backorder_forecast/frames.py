@@ -27,6 +27,7 @@ _SCORECARD = (
 )  # fmt: skip
 
 _COUNTED = ("slower", "n_judged", "n_late_now", "quantity_received")
+_BEHIND_TREND = ("n_recent", "mean_days_recent", "n_before", "mean_days_before")
 
 FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
     {
@@ -89,6 +90,8 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ordered_too_little", "supplier_disruption", "record_error", "recall_or_hold", "monte_carlo_error",
             "cause_text",
         ),
+        "lead_times": _BEHIND_TREND,
+        "suppliers": (*_BEHIND_TREND, "disruption_days", "receipts_due", "receipts_come"),
         "fill_dates": ("promised_date",),
         "wait_cutoffs": (
             "p_never", "own_cutoff_days", "band_share", "sensitive_to", "cutoff_if_less", "cutoff_if_more",

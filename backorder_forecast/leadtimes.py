@@ -52,7 +52,10 @@ SCORES = (
     "n_received", "n_open", "n_late", "on_time_share", "lead_time_days_0.1", "lead_time_days_0.5", "lead_time_days_0.9",
     "mean_late_days", "fill_share", "trend", "disruption_probability",
 )  # fmt: skip
-FURTHER = ("slower", "n_judged", "n_late_now", "quantity_received")
+FURTHER = (
+    "slower", "n_judged", "n_late_now", "quantity_received", "n_recent", "mean_days_recent", "n_before",
+    "mean_days_before",
+)  # fmt: skip
 CHECKED = ("check_n", "check_coverage_80", "check_pinball")
 
 
@@ -210,7 +213,8 @@ class LeadTimes:
         mean_late_days (of late lines), fill_share (received of ordered units), trend (days by which receipts of the
         last half year took longer than those of the year before), disruption_probability (filled in by the plan),
         basis; slower (whether the trend is more than chance), n_judged (lines behind on_time_share), n_late_now (open
-        beyond their promise), quantity_received, category; and the check on the past: check_n (receipts foretold),
+        beyond their promise), quantity_received, n_recent, mean_days_recent, n_before, mean_days_before (receipts
+        behind the trend, see `scorecard`), category; and the check on the past: check_n (receipts foretold),
         check_coverage_80 (share of them inside the 80 % interval), check_pinball (mean loss of the quantiles .1, .5,
         .9, days), days_from (order or promised date), pool_k, half_life_days (what the check chose).
         """

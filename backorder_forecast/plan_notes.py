@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from backorder_forecast.simulation import World
     from backorder_forecast.tables import Tables
 
+_MOST_SLOWER = 5
+"""Suppliers that a note names."""
+
 
 def plan_notes(world: World, history: History, known: Known) -> tuple[str, ...]:
     """All sentences, those on the data first."""
@@ -29,7 +32,8 @@ def plan_notes(world: World, history: History, known: Known) -> tuple[str, ...]:
     demand = _season_note(history.panel) if known.demand_model is None else _given_note(tables, known.demand_model)
     suppliers = {*known.orders["supplier"].astype("str"), *facts["supplier"].astype("str")}
     astray = unmatched_notes(tables.events, facts, suppliers)
-    notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects, *astray]
+    slower = slower_notes(world.lead.suppliers())
+    notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects, *astray, *slower]
     if bool(facts["stock_known"].any()):
         notes.append(known.flag_note)
     unseen = item_holds(tables.events, history.items, tables.as_of).n_later
@@ -39,6 +43,28 @@ def plan_notes(world: World, history: History, known: Known) -> tuple[str, ...]:
         )
     notes += [note for note in (world.calibration.note(world.settings.promise_level),) if note]
     return tuple(notes)
+
+
+def slower_notes(suppliers: pd.DataFrame) -> tuple[str, ...]:
+    """A sentence on each supplier that has become slower by more than chance, the largest change first.
+
+    Examples
+    --------
+    >>> slow = pd.DataFrame({"supplier": ["ACME"], "slower": [True], "trend": [7.0], "mean_days_before": [12.0],
+    ...     "mean_days_recent": [19.0], "n_recent": [9], "n_before": [14]})
+    >>> slower_notes(slow)
+    ('ACME is slower: 12 -> 19 days in the last half-year, 9 receipts (14 in the year before)',)
+    """
+    worst = suppliers[suppliers["slower"]].sort_values(["trend", "supplier"], ascending=[False, True])
+    rows = worst.to_dict("records")
+    said = [
+        f"{row['supplier']} is slower: {row['mean_days_before']:.0f} -> {row['mean_days_recent']:.0f} days in the last"
+        f" half-year, {row['n_recent']} receipts ({row['n_before']} in the year before)"
+        for row in rows[:_MOST_SLOWER]
+    ]
+    if len(rows) > _MOST_SLOWER:
+        said.append(f"{len(rows) - _MOST_SLOWER} more suppliers are slower; see suppliers, column slower")
+    return tuple(said)
 
 
 def _season_note(panel: DemandPanel) -> tuple[str, ...]:

@@ -176,6 +176,9 @@ def test_the_chance_that_a_supplier_stands_still_is_told_with_its_record() -> No
     assert table["disruption_probability"].isna().tolist() == (table["level"] == "all").tolist()
     row = plans["silent"].suppliers.iloc[0]
     assert (row["n_received"], row["n_open"], row["n_late_now"], row["n_judged"]) == (18, 8, 8, 26)
+    assert row["receipts_come"] == 0
+    assert row["receipts_due"] > 1
+    assert row["disruption_days"] >= 1
 
 
 def test_a_lead_time_longer_than_a_year_is_looked_at_to_its_end() -> None:

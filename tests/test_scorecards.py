@@ -48,7 +48,14 @@ def test_trend_compares_receipts_of_the_last_half_year_with_the_year_before() ->
     )
     orders = order_lines(rows, as_of=as_of)
     one = np.zeros(len(orders.lines), dtype=np.int64)
-    assert scorecard(orders, [one], 1)["trend"].tolist() == [8.0]
+    found = scorecard(orders, [one], 1).iloc[0]
+    assert found[["trend", "n_recent", "mean_days_recent", "n_before", "mean_days_before"]].tolist() == [
+        8,
+        3,
+        20,
+        3,
+        12,
+    ]
     thin = order_lines(rows.iloc[1:], as_of=as_of)
     assert np.isnan(scorecard(thin, [one[1:]], 1)["trend"][0])
 

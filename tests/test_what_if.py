@@ -321,6 +321,16 @@ def test_lead_times_longer_than_the_simulated_days_are_not_safe() -> None:
     assert (row["flag"], row["avoidable"]) == ("critical", False)
 
 
+def test_a_supplier_that_has_become_slower_is_told_with_its_counts() -> None:
+    past = pd.DataFrame({"supplier": "ACME", "sku": "A", "order_date": [ago(d) for d in range(40, 400, 20)],
+                         "quantity_ordered": 14.0, "po_id": [f"P{k}" for k in range(18)]})  # fmt: skip
+    took = [20 if d <= 200 else 12 for d in range(40, 400, 20)]
+    past["received_date"] = past["order_date"] + pd.to_timedelta(took, unit="D")
+    notes = [note for note in plan_of(10, past).notes if "slower" in note]
+    assert notes == ["ACME is slower: 12 -> 20 days in the last half-year, 9 receipts (9 in the year before)"]
+    assert not [note for note in plan_of(10, delivered()).notes if "slower" in note]
+
+
 @pytest.mark.parametrize(
     "column", ["late_order", "demand_surge", "ordered_too_little", "supplier_disruption", "record_error"]
 )

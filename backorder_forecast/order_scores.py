@@ -11,13 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.order_replay import Tallies
+from backorder_forecast.plots import AHEAD, ORDER, PAST, STOCK
 from backorder_forecast.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Floats = NDArray[np.float64]
 
@@ -161,6 +166,33 @@ class OrderBacktest:
         best = min(rivals, key=lambda name: float(rivals[name][0]))
         saving = 1.0 - paid[way] / np.where(rivals[best] > 0, rivals[best], np.nan)
         return best, float(saving[0]), *_interval(saving[1:])
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Stock against fill rate, a line per way with a point per target: lower and further right is better.
+
+        Draws into `axes`, a new figure if none are given, and returns them.
+        """
+        if axes is None:
+            import matplotlib.pyplot as plt
+
+            _, axes = plt.subplots(figsize=(7.5, 4.2), layout="constrained")
+        curve = self.curve()
+        ours, theirs = iter((AHEAD, STOCK)), iter((ORDER, PAST))
+        for way, part in curve.groupby("way", sort=False):
+            points = part.sort_values("fill_rate")
+            mine = bool(points["ours"].iloc[0])
+            colour = next(ours, AHEAD) if mine else next(theirs, PAST)
+            width = 2.0 if mine else 1.2
+            axes.plot(points["fill_rate"], points["stock_value"], "o-", markersize=4, linewidth=width, color=colour,
+                      label=str(way))  # fmt: skip
+        axes.set_xlabel("share of demand served at once")
+        axes.set_ylabel("mean stock, value" if self.money_known else "mean stock, units")
+        axes.xaxis.set_major_formatter("{x:.0%}")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.set_ylim(bottom=0)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        return axes
 
     def _best(self, cost: Floats, filled: Floats, fold: int) -> int:
         """Place of the target to take in a fold, from the folds before it."""

@@ -40,6 +40,8 @@ Floats = NDArray[np.float64]
 
 SERVICE_LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.995)
 """Targets of ways that aim at a service level."""
+Z_LEVELS = (0.75, 0.9, 0.95, 0.98, 0.995, 0.9995, 0.99999)
+"""The same for z sigma sqrt(L), which falls short of the level it names."""
 COST_FACTORS = (0.1, 0.25, 0.5, 1.0, 2.0)
 """Factors on the cost of a unit short."""
 RAISES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.5)
@@ -212,7 +214,7 @@ class SeasonalAverage:
 class ZSigma:
     """Order up to mean x L + z sigma sqrt(L), L being lead time and review."""
 
-    service_levels: tuple[float, ...] = SERVICE_LEVELS
+    service_levels: tuple[float, ...] = Z_LEVELS
 
     @property
     def rows(self) -> Sequence[tuple[str, float]]:

@@ -181,7 +181,7 @@ def value_of_wait(wait_days: ArrayLike, terms: WaitTerms, *, shape: ArrayLike, r
 def wait_cutoff(terms: WaitTerms, law: StayLaw, *, max_days: int = 365) -> NDArray[np.float64]:
     """Largest wait in days with V(w) >= R, shape (n_items,); `max_days` where it pays at any wait up to there.
 
-    0 means that no wait pays. Searched day by day from the end, then bisected.
+    0 means that no wait pays. Searched for the last whole day, then bisected.
 
     Source: the threshold form of admission in Benjaafar, Gayon & Tepe (2010).
 
@@ -341,6 +341,59 @@ def _own_curve(row: int, power: float, hazards: NDArray[np.float64]) -> tuple[ND
 
 
 @nb.njit(cache=True, nogil=True)
+def _pays(
+    day: int,
+    shape: float,
+    rate: float,
+    hazard: NDArray[np.float64],
+    held_at: NDArray[np.float64],
+    term: NDArray[np.float64],
+    late_days: float,
+    quoted: bool,
+) -> bool:
+    stays, held = _stays_held(float(day), shape, rate, hazard, held_at)
+    return bool(_value(float(day), stays, held, term, late_days, quoted) >= term[5])
+
+
+@nb.njit(cache=True, nogil=True)
+def _last_day(
+    max_days: int,
+    shape: float,
+    rate: float,
+    hazard: NDArray[np.float64],
+    held_at: NDArray[np.float64],
+    term: NDArray[np.float64],
+    late_days: float,
+    quoted: bool,
+) -> int:
+    """Last whole day up to `max_days` with V >= R, -1 if none.
+
+    V falls on each side of the goodwill step, so that halving finds it; where a cancellation earns more than a sale it
+    may rise, and every day is looked at.
+    """
+    if term[0] + term[1] < 0.0 or term[2] < 0.0:
+        for day in range(max_days, -1, -1):
+            if _pays(day, shape, rate, hazard, held_at, term, late_days, quoted):
+                return day
+        return -1
+    step = min(int(np.floor(late_days)), max_days)
+    for first, last in ((step + 1, max_days), (1, step), (0, 0)):
+        if first > last or not _pays(first, shape, rate, hazard, held_at, term, late_days, quoted):
+            continue
+        if _pays(last, shape, rate, hazard, held_at, term, late_days, quoted):
+            return last
+        low, high = first, last
+        while high - low > 1:
+            middle = (low + high) // 2
+            if _pays(middle, shape, rate, hazard, held_at, term, late_days, quoted):
+                low = middle
+            else:
+                high = middle
+        return low
+    return -1
+
+
+@nb.njit(cache=True, nogil=True)
 def _cutoffs(
     terms: NDArray[np.float64],
     shape: NDArray[np.float64],
@@ -355,12 +408,7 @@ def _cutoffs(
     out = np.zeros(len(terms))
     for i in range(len(terms)):
         hazard, held_at = _own_curve(curve[i], power[i], hazards)
-        low = -1.0
-        for day in range(max_days, -1, -1):
-            stays, held = _stays_held(float(day), shape[i], rate[i], hazard, held_at)
-            if _value(float(day), stays, held, terms[i], late_days, quoted) >= terms[i, 5]:
-                low = float(day)
-                break
+        low = float(_last_day(max_days, shape[i], rate[i], hazard, held_at, terms[i], late_days, quoted))
         high = low + 1.0
         if low >= 0.0 and low < max_days:
             for _ in range(40):

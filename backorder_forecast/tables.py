@@ -39,6 +39,10 @@ from backorder_forecast.schema import PRODUCTS, TABLES, Column
 
 ORDER_DATES = ("orderdate", "ordereddate", "bestelldatum", "auftragsdatum")
 """Columns whose name says that sales are dated by order, not by shipment."""
+STRAY = "one of a row or two dated long after all others: a slip; give as_of if it is none"
+LONG_GAP_DAYS, FEWEST_ROWS = 90, 50
+"""Days without any row before a row or two that are taken for slips (and three times any other gap), and rows of sales
+and stock from which that can be told. Judgement."""
 Day = str | dt.date | pd.Timestamp
 
 
@@ -162,7 +166,8 @@ def read_tables(
         A folder with one file per table (sales.csv, inventory.parquet, ...), an .xlsx workbook with a sheet per table,
         or a mapping of table name to path or frame (pandas, polars, pyarrow).
     as_of
-        Last known day; by default the latest inventory date, else the latest sales date.
+        Last known day; by default the latest inventory date, else the latest sales date. A row or two that lie alone,
+        months after all others, are slips: they do not move it.
     columns
         Per table: source column -> field, or None to ignore it, such as {"sales": {"StockCode": "sku"}}.
     date_format
@@ -281,12 +286,19 @@ def _asked_day(as_of: Day | None, today: pd.Timestamp, failures: list[Failure]) 
 
 
 def _default_day(drafts: Mapping[str, Draft], today: pd.Timestamp, failures: list[Failure]) -> pd.Timestamp | None:
-    """Latest inventory date, else latest sales date; rows dated after today are slips and do not count."""
+    """Latest inventory date, else latest sales date; rows dated after today or alone long after all are slips."""
     day = None
+    columns = [drafts[name].frame["date"] for name in ("sales", "inventory") if name in drafts]
+    last = _before_strays(columns, today)
+    if last is not None and any((dates > last).all() for dates in columns):
+        # The only stock there is may well be counted late.
+        last = None
     for name in ("sales", "inventory"):
         if name in drafts:
             draft = drafts[name]
             draft.set_aside((draft.frame["date"] > today).to_numpy(), "date", "the date lies after today")
+            if last is not None:
+                draft.set_aside((draft.frame["date"] > last).to_numpy(), "date", STRAY)
             day = day if draft.frame.empty else pd.Timestamp(draft.frame["date"].max())
     if day is None:
         found = f"today is {today:%Y-%m-%d}"
@@ -301,6 +313,21 @@ def _default_day(drafts: Mapping[str, Draft], today: pd.Timestamp, failures: lis
             }
         )
     return day
+
+
+def _before_strays(columns: list[pd.Series], today: pd.Timestamp) -> pd.Timestamp | None:
+    """Last day before a row or two that lie alone, long after all others; None where there are none.
+
+    They would move `as_of` to a day on which nothing else is known, and with it everything that a plan says.
+    """
+    dates = np.sort(np.concatenate([c[c <= today].to_numpy().astype("datetime64[D]") for c in columns]))
+    if len(dates) < FEWEST_ROWS:
+        return None
+    gaps = np.diff(dates).astype(np.int64)
+    for alone in (1, 2):
+        if gaps[-alone] > max(LONG_GAP_DAYS, 3 * int(gaps[:-alone].max(initial=0))):
+            return pd.Timestamp(dates[-alone - 1])
+    return None
 
 
 def _emptied(drafts: Mapping[str, Draft], day: pd.Timestamp | None) -> list[Failure]:

@@ -193,3 +193,32 @@ def test_a_lead_time_longer_than_a_year_is_looked_at_to_its_end() -> None:
     assert row["p_unmet_before_arrival"] > 0.9
     assert row["flag"] == "critical"
     assert not row["avoidable"]
+
+
+@pytest.mark.parametrize("table", ["sales", "inventory"])
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_stray_later_row_does_not_move_the_last_known_day_and_is_told(table: str, n: int) -> None:
+    given = tables(history())
+    date = [AS_OF + pd.Timedelta(days=200 + 100 * k) for k in range(n)]
+    stray = given[table].iloc[-1:].loc[lambda f: f.index.repeat(n)].assign(date=date)
+    read = bf.read_tables(given | {table: pd.concat([given[table], stray], ignore_index=True)})
+    assert read.as_of == AS_OF
+    assert read.set_aside["reason"].str.contains("dated long after all others").sum() == n
+    quality = read.quality[read.quality["rule"].str.contains("dated long after all others")]
+    assert quality["rows_set_aside"].tolist() == [n]
+    assert read.inventory["date"].max() == AS_OF
+    # Who says so gets the later day.
+    assert bf.read_tables(given, as_of=AS_OF + pd.Timedelta(days=200)).as_of == AS_OF + pd.Timedelta(days=200)
+
+
+def test_a_late_receipt_or_a_new_season_is_no_stray_row() -> None:
+    late = with_line({"received_date": AS_OF + pd.Timedelta(days=400), "quantity_received": 40.0})
+    assert bf.read_tables(tables(late)).as_of == AS_OF
+    given = tables(history())
+    # After a pause the shop goes on: more than a row or two.
+    more = given["sales"].iloc[-5:].assign(date=lambda f: f["date"] + pd.Timedelta(days=300))
+    stock = given["inventory"].assign(date=AS_OF + pd.Timedelta(days=300))
+    resumed = given | {"sales": pd.concat([given["sales"], more], ignore_index=True), "inventory": stock}
+    assert bf.read_tables(resumed).as_of == AS_OF + pd.Timedelta(days=300)
+    only = given | {"inventory": stock}
+    assert bf.read_tables(only).as_of == AS_OF + pd.Timedelta(days=300), "the only stock there is, counted late"

@@ -106,7 +106,7 @@ _BRIEF: dict[str, tuple[str | float, ...]] = {
     ),
     "reorders": (
         "sku", "location", "flag", "supplier", "order_quantity", "order_by_date", "urgency", "arrival_0.5",
-        "arrival_0.9", "cost", "reason",
+        "arrival_0.9", "cost", "reason", "remark",
     ),
     "notices": (
         "order_id", "sku", "location", "customer_id", "kind", "old_date", "new_date", "deadline", "offer", "reason",

@@ -330,6 +330,8 @@ def _load(file: Path) -> dict[str, Any]:
     try:
         text = file.read_text(encoding="utf-8")
         values = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise InvalidSettings(f"{file} cannot be opened ({error.strerror}): give a TOML or JSON file") from error
     except ValueError as error:
         raise InvalidSettings(f"{file} cannot be read as {file.suffix or 'TOML'}: {error}") from error
     if not isinstance(values, dict):

@@ -345,3 +345,10 @@ def test_the_whole_way_as_a_command(tmp_path: Path) -> None:
     answer = json.loads(done.stdout)
     assert done.returncode == (1 if answer["findings"] else 0)
     assert len(Plan.from_folder(tmp_path / "out").stockouts) == sum(answer["flags"].values()) == 200
+
+
+@pytest.mark.parametrize("option", ["--settings", "--columns"])
+def test_a_file_that_is_not_there_is_named_with_what_to_give(shop: Path, tmp_path: Path, option: str) -> None:
+    result = _run("report", shop, "--out", tmp_path, option, tmp_path / "none.toml")
+    assert result.exit_code == 2
+    assert "none.toml cannot be opened (No such file or directory): give a TOML or JSON file" in result.stderr

@@ -28,7 +28,7 @@ from backorder_forecast.netting import DemandRecords, net_demand
 from backorder_forecast.next_orders import next_orders
 from backorder_forecast.panel import DemandPanel, build_panel, daily_matrix, exposure_periods, item_codes
 from backorder_forecast.patience import fit_patience
-from backorder_forecast.phantom import empty_chance, quiet_runs
+from backorder_forecast.phantom import empty_chance, empty_share, quiet_runs
 from backorder_forecast.plan_notes import plan_notes
 from backorder_forecast.projection import join_share
 from backorder_forecast.promise_record import no_record, replay_promises
@@ -175,7 +175,7 @@ def fit_world(
     needs = queue_needs(lines.frame, rule=settings.allocation, weights=weights)
     ratio = _earlier_ratio(history.panel, model, usual, settings)
     _add_surge(facts, history.panel, model, ratio, usual)
-    _add_quiet_runs(facts, history.stock, model)
+    _add_quiet_runs(facts, history.stock, model, empty_share(tables.inventory).share)
     lap("patience")
     learned = learn_flags(tables, middle_days(lead, rows), settings, what_if=what_if)
     facts["p_stockout_learned"] = learned.probability
@@ -339,7 +339,7 @@ def _add_surge(
     facts["excess_days"] = np.rint((best + 1) * DAYS_PER_PERIOD[panel.freq]).astype(np.int64)
 
 
-def _add_quiet_runs(facts: pd.DataFrame, stock: StockHistory, model: DemandModel) -> None:
+def _add_quiet_runs(facts: pd.DataFrame, stock: StockHistory, model: DemandModel, prior: float) -> None:
     """quiet_length, quiet_chance and empty_chance: how long nothing sold, how odd that is, and what it suggests."""
     n_steps = stock.sold.shape[1]
     steps = pd.date_range(stock.first_day, periods=n_steps if stock.exposure is None else stock.exposure.shape[1],
@@ -348,4 +348,4 @@ def _add_quiet_runs(facts: pd.DataFrame, stock: StockHistory, model: DemandModel
     known = facts["active"].to_numpy(dtype=bool) & (facts["usable"] > 0).to_numpy()
     facts["quiet_length"] = runs.length if runs is not None else 0
     facts["quiet_chance"] = np.where(known, runs.chance, 1.0) if runs is not None else 1.0
-    facts["empty_chance"] = empty_chance(facts["quiet_chance"].to_numpy(dtype=np.float64))
+    facts["empty_chance"] = empty_chance(facts["quiet_chance"].to_numpy(dtype=np.float64), prior)

@@ -4,9 +4,11 @@ Two signs are read from the records. A run of days without a sale while stock is
 bring sales at a rate that k sales in T earlier days tell, P(no sale) = (T / (T + n))^(k + 1/2), the predictive law of
 a Poisson process under Jeffreys' prior; both spans are weighted by the season. Below `UNLIKELY` a count is suggested.
 The run has three explanations: chance, an empty shelf (`PRIOR`), and demand that has ended (`ENDED`); by Bayes' rule
-the shelf is empty with probability `PRIOR` / (`PRIOR` + `ENDED` + (1 - `PRIOR` - `ENDED`) P(no sale)). And units that
-went missing without a sale between the last snapshots: what the snapshot before, plus receipts, less sales, shows
-beyond the latest one.
+the shelf is empty with probability `PRIOR` / (`PRIOR` + `ENDED` + (1 - `PRIOR` - `ENDED`) P(no sale)). `PRIOR` is moved
+by the shop's own counts: of n counts of stock that was shown, k that found none make it
+(k + `PRIOR` `PRIOR_COUNTS`) / (n + `PRIOR_COUNTS`), the posterior mean of a Beta law. And units that went missing
+without a sale between the last snapshots: what the snapshot before, plus receipts, less sales, shows beyond the latest
+one.
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ UNLIKELY = 0.01
 PRIOR, ENDED = 0.002, 0.004
 """Share of items in stock whose shelf is empty although the record shows stock, and of those whose demand has ended
 though nobody said so. Judgement."""
+PRIOR_COUNTS = 500.0
+"""Counts that the prior share of empty shelves is worth. Judgement: 1 empty shelf in 500."""
 HISTORY_DAYS = 365
 """Days that are looked back on."""
 RATE_DAYS = 182
@@ -80,16 +84,55 @@ def quiet_runs(sold: Bools, shown: Bools, weight: Floats) -> QuietRuns:
     return QuietRuns(length.astype(np.int64), np.where(known, share ** (sales + 0.5), 1.0))
 
 
-def empty_chance(chance: Floats) -> Floats:
+class EmptyShelves(NamedTuple):
+    """Share of items in stock whose shelf is empty, and the counts it was learned from: all, and those of none."""
+
+    share: float
+    n_counts: int
+    n_empty: int
+
+    @property
+    def note(self) -> str:
+        """The share in a sentence; empty where no count tells."""
+        if not self.n_counts:
+            return ""
+        return (
+            f"of {self.n_counts:,} counts of stock that was shown {self.n_empty:,} found none: before the run of its"
+            f" sales is looked at, a shelf is empty with probability {self.share:.2%} ({PRIOR:.2%} before any count)"
+        )
+
+
+def empty_share(snapshots: pd.DataFrame) -> EmptyShelves:
+    """Share of items in stock whose shelf is empty, by what counts found.
+
+    Parameters
+    ----------
+    snapshots
+        on_hand (the record) and counted (what a count found, NaN where none was made), one row per item and place.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"on_hand": [5.0, 3.0, 0.0, 8.0], "counted": [0.0, 3.0, 0.0, np.nan]})
+    >>> empty_share(rows)
+    EmptyShelves(share=0.00398406374501992, n_counts=2, n_empty=1)
+    """
+    made = (snapshots["on_hand"] > 0) & snapshots["counted"].notna()
+    n, k = int(made.sum()), int((made & (snapshots["counted"] <= 0)).sum())
+    return EmptyShelves((k + PRIOR * PRIOR_COUNTS) / (n + PRIOR_COUNTS), n, k)
+
+
+def empty_chance(chance: Floats, prior: float = PRIOR) -> Floats:
     """P(the shelf is empty), given the probability of the run without a sale; 0 where that is no surprise.
+
+    `prior` is the share of items in stock whose shelf is empty (`empty_share`).
 
     Examples
     --------
     >>> empty_chance(np.array([0.5, 0.01, 0.001])).round(3).tolist()
     [0.0, 0.125, 0.286]
     """
-    other = ENDED + (1.0 - PRIOR - ENDED) * chance
-    return np.where(chance <= UNLIKELY, PRIOR / (PRIOR + other), 0.0)
+    other = ENDED + (1.0 - prior - ENDED) * chance
+    return np.where(chance <= UNLIKELY, prior / (prior + other), 0.0)
 
 
 def written_off(

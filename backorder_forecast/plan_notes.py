@@ -10,6 +10,7 @@ from backorder_forecast.clock import DAYS_PER_PERIOD
 from backorder_forecast.forecasters import model_name
 from backorder_forecast.leadtimes import LeadTimes
 from backorder_forecast.panel import DemandPanel
+from backorder_forecast.phantom import empty_share
 from backorder_forecast.receipts import OpenLines
 from backorder_forecast.settings import Settings
 from backorder_forecast.supply_events import item_holds, unmatched_notes
@@ -36,6 +37,7 @@ def plan_notes(world: World, history: History, known: Known) -> tuple[str, ...]:
     notes = [*tables.notes, *demand, *missing, *history.stock.notes, *effects, *astray, *slower]
     if bool(facts["stock_known"].any()):
         notes.append(known.flag_note)
+    notes += [note for note in (empty_share(tables.inventory).note,) if note]
     unseen = item_holds(tables.events, history.items, tables.as_of).n_later
     if unseen:
         notes.append(

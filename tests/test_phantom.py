@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backorder_forecast.phantom import ENDED, PRIOR, RATE_DAYS, UNLIKELY, empty_chance, quiet_runs, written_off
+from backorder_forecast.phantom import (
+    ENDED,
+    PRIOR,
+    RATE_DAYS,
+    UNLIKELY,
+    empty_chance,
+    empty_share,
+    quiet_runs,
+    written_off,
+)
 
 
 def test_a_run_is_as_unlikely_as_simulation_says() -> None:
@@ -88,3 +97,28 @@ def test_missing_units_are_what_sales_and_receipts_do_not_explain() -> None:
 def test_items_and_days_that_are_not_known_are_left_out() -> None:
     table = snapshots((-1, 10, 100.0), (-1, 59, 1.0), (0, -5, 100.0), (0, 59, 1.0))
     assert written_off(*table, np.zeros((1, 60)), np.zeros((1, 60))).tolist() == [0.0]
+
+
+def counts(n: int, empty: int, shown: float = 5.0) -> pd.DataFrame:
+    return pd.DataFrame({"on_hand": shown, "counted": np.where(np.arange(n) < empty, 0.0, shown)})
+
+
+def test_counts_move_the_share_of_empty_shelves_as_far_as_they_are_many() -> None:
+    assert empty_share(counts(0, 0)) == (PRIOR, 0, 0)
+    assert empty_share(counts(0, 0)).note == ""
+    shares = [empty_share(counts(2000, k)).share for k in (0, 4, 40, 400)]
+    assert shares == sorted(shares)
+    assert shares[1] == pytest.approx(PRIOR)
+    assert shares[3] == pytest.approx(0.2, abs=0.05)
+    few, many = (abs(empty_share(counts(n, n // 10)).share - 0.1) for n in (10, 5000))
+    assert many < 0.01 < 0.09 < few
+    # An empty shelf that the record shows as empty is no error.
+    assert empty_share(counts(50, 50, shown=0.0)).n_counts == 0
+    assert "of 2,000 counts of stock that was shown 40 found none" in empty_share(counts(2000, 40)).note
+
+
+def test_a_run_without_a_sale_weighs_more_where_counts_found_empty_shelves() -> None:
+    chance = np.array([0.5, 0.005, 1e-6])
+    usual, known = empty_chance(chance), empty_chance(chance, empty_share(counts(2000, 100)).share)
+    assert (usual[0], known[0]) == (0.0, 0.0)
+    assert (known[1:] > usual[1:]).all()

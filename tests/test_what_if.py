@@ -219,6 +219,23 @@ def test_stock_that_nobody_buys_any_more_is_doubted() -> None:
     assert known["p_no_sale"] == 1.0
 
 
+def test_counts_that_found_nothing_raise_the_doubt_and_are_told() -> None:
+    sales = constant_sales("A", "2024-01-01", "2024-06-18")
+    day = pd.Timestamp("2024-06-01")
+    seen = pd.DataFrame({"sku": [f"C{k}" for k in range(60)], "date": day, "on_hand": 9.0, "counted": 0.0})
+    seen.loc[30:, "counted"] = 9.0
+    one = pd.DataFrame({"sku": ["A"], "date": AS_OF, "on_hand": [60.0], "counted": [np.nan]})
+    tables = {"sales": sales, "purchase_orders": delivered()}
+    plans = [
+        make_plan(read_tables(tables | {"inventory": stock}, as_of=AS_OF), SETTINGS)
+        for stock in (one, pd.concat([one, seen], ignore_index=True))
+    ]
+    usual, counted = (plan.stockouts.set_index("sku").loc["A", "p_stockout"] for plan in plans)
+    assert counted > usual + 0.1
+    assert any("60 counts of stock that was shown 30 found none" in note for note in plans[1].notes)
+    assert not any("counts of stock" in note for note in plans[0].notes)
+
+
 def test_what_a_count_found_is_what_is_there() -> None:
     row = risk(plan_of(60, delivered(), stock={"counted": [5.0]}))
     assert row["on_hand"] == 5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.first_passage import MOST_UNITS, demand_probabilities, first_passage, stockout_chances
 from backorder_forecast.panel import demand_panel
 from backorder_forecast.projection import project_stock
-from backorder_forecast.settings import Settings
+from backorder_forecast.settings import UNMET, Settings
 
 
 @given(
@@ -59,8 +60,16 @@ def test_without_receipts_it_is_the_tail_of_the_sum_of_demand() -> None:
     np.testing.assert_allclose(first_passage(10, law), expected, atol=1e-12)
 
 
+MODES: dict[str, dict[str, Any]] = {
+    "backorder": {},
+    "lost": {},
+    "partial": {"wait_share": np.array([0.4, 0.9]), "stay": np.tile([1.0, 0.6, 0.3, 0.1], (2, 1))},
+}
+
+
+@pytest.mark.parametrize("unmet", UNMET)
 @pytest.mark.parametrize("start", [0, 3, 17, 60, MOST_UNITS])
-def test_paths_of_the_same_model_say_the_same(start: int) -> None:
+def test_paths_of_the_same_model_say_the_same_whatever_unmet_demand_does(start: int, unmet: str) -> None:
     rng = np.random.default_rng(3)
     days = pd.date_range("2023-01-01", periods=500)
     rows = [pd.DataFrame({"sku": s, "date": days, "quantity": rng.negative_binomial(0.6, p, 500)})
@@ -74,7 +83,8 @@ def test_paths_of_the_same_model_say_the_same(start: int) -> None:
     for quiet in (0.0, 0.3):
         assumed = replace(model, quiet_share=np.full(2, quiet))
         demand = assumed.drawer(clock, n_paths=n_paths, seed=1)(0, 2, clock.n_periods)
-        stock = project_stock(np.full(2, float(start)), demand, np.broadcast_to(receipts, demand.shape))
+        arrivals = np.broadcast_to(receipts, demand.shape)
+        stock = project_stock(np.full(2, float(start)), demand, arrivals, unmet=unmet, **MODES[unmet])
         for item in range(2):
             for event, first in (("unmet", stock.first_unmet), ("zero", stock.first_zero)):
                 exact = stockout_chances(assumed, clock, item, start, receipts, event=event)

@@ -111,6 +111,8 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "waited_days": Column("days", "Waited, days"),
         "p_at_promise": Column("share", "Kept by promise", "Probability of filling by the promise date."),
         "source": Column("text", "Filled from"),
+        "held_amount": Column("money", "Held", "Paid in advance for what is still open, less what was refunded."),
+        "balance_amount": Column("money", "Balance", "To be paid when the line ships; 0 where no price is known."),
         # --- wait_cutoffs
         "wait_cutoff_days": Column("days", "Longest wait, days", "Longest wait for which a backorder still pays."),
         "wait_cutoff_days_low": Column("days", "… from", "Lower end of the 80 % interval."),

@@ -99,9 +99,11 @@ def _fill_dates(
         order_start=draws.order_start, next_order_days=next_order, as_of=world.clock.as_of, settings=world.settings,
         calibration=None if world.calibration.record.empty else world.calibration,
     )  # fmt: skip
-    fitted = world.patience.frame
+    fitted, price = world.patience.frame, world.facts["price"].to_numpy()
+    money = line_money(lines, price)
+    frame["held_amount"], frame["balance_amount"] = money["held"].to_numpy(), money["balance"].to_numpy()
     cash = line_cash_flow(
-        lines, complete, price=world.facts["price"].to_numpy(), shape=fitted["shape"].to_numpy(),
+        lines, complete, price=price, shape=fitted["shape"].to_numpy(),
         rate=fitted["rate"].to_numpy(), settings=world.settings, payments=world.cutoffs.payments,
     )  # fmt: skip
     return frame, cash

@@ -14,7 +14,7 @@ OPTIONS = bf.Settings(n_paths=100, workers=1, global_model=False, learned_flag=F
 GOOD = {"order_id": "good", "sku": "A", "order_date": "2024-06-20", "quantity": 3.0}
 
 
-def plan_of(*rows: dict[str, Any], **products: Any) -> bf.Plan:
+def plan_of(*rows: dict[str, Any], settings: bf.Settings = OPTIONS, **products: Any) -> bf.Plan:
     placed = pd.date_range("2024-01-01", AS_OF, freq="7D")
     frames = {
         "sales": pd.DataFrame({"sku": "A", "date": pd.date_range("2023-07-01", AS_OF), "quantity": 2.0}),
@@ -26,7 +26,7 @@ def plan_of(*rows: dict[str, Any], **products: Any) -> bf.Plan:
         "products": pd.DataFrame({"sku": ["A"], "supplier": ["S"], "price": [10.0]} | products),
         "backorders": pd.DataFrame([GOOD, *rows]),
     }  # fmt: skip
-    return bf.make_plan(bf.read_tables(frames, as_of=AS_OF), OPTIONS)
+    return bf.make_plan(bf.read_tables(frames, as_of=AS_OF), settings)
 
 
 # name: (flawed columns, whether the line waits, words of the rule that counts it)
@@ -123,6 +123,19 @@ def test_more_prepaid_than_the_price_goes_back_and_the_cash_adds_up(plan: bf.Pla
     left = sums["deposits"] + sums["balances"] - sums["goods_shipped"] - sums["refunds"]
     assert left.to_numpy() == pytest.approx(flow["refundable_liability"].to_numpy(), abs=0.006)
     assert sums["refunds"].iloc[-1] >= 20.0
+
+
+def test_the_cash_is_that_of_the_lines_to_the_cent(plan: bf.Plan) -> None:
+    lines, flow = plan.fill_dates, plan.cash_flow
+    assert flow["deposits"].sum() == pytest.approx(lines["held_amount"].sum(), abs=0.005)
+    assert lines.set_index("order_id").loc["prepaid more than the price", "held_amount"] == 50.0
+    assert flow["balances"].sum() <= lines["balance_amount"].sum() + 0.005
+    # Without cancellations every line ships within the horizon, and every balance is paid.
+    patient = bf.Settings(patience_priors=dict.fromkeys(("commodity", "standard", "specialty", "custom"), (0.5, 1e9)))
+    sure = flawed(settings=OPTIONS.replace(patience_priors=patient.patience_priors, horizon_days=365))
+    assert sure.fill_dates["p_unfilled"].max() == 0.0
+    assert sure.cash_flow["balances"].sum() == pytest.approx(sure.fill_dates["balance_amount"].sum(), abs=0.011)
+    assert sure.cash_flow["refundable_liability"].iloc[-1] == pytest.approx(0.0, abs=0.011)
 
 
 def test_shuffled_rows_change_nothing(plan: bf.Plan) -> None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 RIVAL_DAYS = 91
 """Days averaged by the rival forecast: a quarter."""
-MOST_ITEMS = 2_000
+MOST_ITEMS = 500
 """Items up to which orders are replayed without being asked for."""
 _PARTS = ("forecasts", "flags", "promises", "rivals", "cutoffs")
 
@@ -136,7 +136,7 @@ def backtest(
         Further demand models, named or given, whose forecasts stand beside that of the plan and the moving average.
     order_reviews
         Reviews over which ways of ordering are replayed (see `backtest_orders`), 0 for none; by default those of the
-        time from the first origin on, for shops with stock records and up to 2 000 items.
+        time from the first origin on, for shops with stock records and up to 500 items.
     folder
         Where each finished part is kept; a run that was broken off goes on from there.
     progress

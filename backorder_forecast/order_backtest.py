@@ -40,6 +40,7 @@ from backorder_forecast.panel import DemandPanel, item_codes
 from backorder_forecast.pipeline import check_inputs
 from backorder_forecast.projection import join_share
 from backorder_forecast.receipts import open_order_lines
+from backorder_forecast.reorders import capped_orders
 from backorder_forecast.schema import TABLES
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import protected_days
@@ -211,6 +212,7 @@ class _Replay:
                     f"{type(way).__name__} ordered an array of shape {quantity.shape}; it is units of 0 or more, one"
                     f" row per target and one column per item: ({len(rows)}, {len(self.keys)})"
                 )
+            quantity = np.stack([capped_orders(units, review.facts) for units in quantity])
             ordered[rows] = np.where(due, quantity, 0.0)
             for k, row in enumerate(rows):
                 some = np.flatnonzero(due & (quantity[k] > 0))

@@ -33,7 +33,7 @@ from backorder_forecast.panel import DemandPanel
 from backorder_forecast.policies import round_to_pack
 from backorder_forecast.projection import join_share
 from backorder_forecast.receipts import OpenLines, draw_arrival_days, draw_new_orders, receipt_paths
-from backorder_forecast.reorders import arrival_periods, order_need, reorder_frame
+from backorder_forecast.reorders import arrival_periods, order_need, order_quantities
 from backorder_forecast.settings import Settings
 
 Floats = NDArray[np.float64]
@@ -178,8 +178,7 @@ class PlanOrders:
                     later_demand=later[items],
                 )  # fmt: skip
                 about = facts if chosen.order_target != "cost" else facts.assign(shortage_cost=factor * margin[items])
-                frame = reorder_frame(about, need, clock, days, chosen)
-                out[k] = frame["order_quantity"].to_numpy(dtype=np.float64)
+                out[k] = order_quantities(about, need, chosen)[0]
             return out
 
         bounds = bucket_bounds(len(review.facts), settings.bucket_size)

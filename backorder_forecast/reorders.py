@@ -40,8 +40,17 @@ from backorder_forecast.projection import join_share
 from backorder_forecast.settings import Settings
 
 __all__ = [
-    "OrderNeed", "arrival_periods", "capped_orders", "excess_frame", "order_need", "order_targets", "recommend_orders",
-    "reorder_frame", "row_quantiles",
+    "OrderNeed",
+    "arrival_periods",
+    "capped_orders",
+    "excess_frame",
+    "limit_curves",
+    "order_need",
+    "order_quantities",
+    "order_targets",
+    "recommend_orders",
+    "reorder_frame",
+    "row_quantiles",
 ]  # fmt: skip
 
 Floats = NDArray[np.float64]
@@ -146,6 +155,29 @@ def reorder_frame(
         is the quantity before minimum and packs.
     """
     target = order_targets(items, settings)
+    ordered, quantity = order_quantities(items, need, settings)
+    known = _costs(items, settings)[2]
+    point = row_quantiles(need.lead_demand, target)
+    frame = items[["sku", "location", "supplier"]].copy()
+    frame["order_quantity"] = ordered
+    frame["need_units"] = quantity
+    frame["target"] = target
+    frame["reorder_point"] = point
+    frame["order_up_to_level"] = row_quantiles(need.protected_demand, target)
+    frame["safety_stock"] = point - need.lead_demand.mean(axis=1)
+    for level in (0.5, 0.9):
+        day = row_quantiles(lead_days.astype(np.float64), np.full(len(items), level))
+        # Beyond the grid a lead time has no date.
+        frame[f"arrival_{level}"] = clock.dates(np.where(day < settings.max_lead_time_days, day, np.nan))
+    frame["cost"] = frame["order_quantity"] * items["unit_cost"].to_numpy(dtype=np.float64)
+    service = "fill_rate" if settings.order_target == "fill_rate" else "service_level"
+    frame["basis"] = np.where(known, "cost", service)
+    return frame
+
+
+def order_quantities(items: pd.DataFrame, need: OrderNeed, settings: Settings) -> tuple[Floats, Floats]:
+    """Order quantities, and what is needed before minimum and packs, units (n_items,); see `reorder_frame`."""
+    target = order_targets(items, settings)
     active = items["active"].to_numpy(dtype=bool)
     shortage, holding, known = _costs(items, settings)
     quantity = row_quantiles(need.need, target)
@@ -160,23 +192,7 @@ def reorder_frame(
         share = settings.surplus_share
         quantity[known], _ = least_cost_orders(*rows, **costs, surplus_share=share)
         ordered[known], _ = least_cost_orders(*rows, **costs, surplus_share=share, moq=moq[known], pack=pack[known])
-    quantity = np.where(active, quantity, 0.0)
-    point = row_quantiles(need.lead_demand, target)
-    frame = items[["sku", "location", "supplier"]].copy()
-    frame["order_quantity"] = np.where(active, ordered, 0.0)
-    frame["need_units"] = quantity
-    frame["target"] = target
-    frame["reorder_point"] = point
-    frame["order_up_to_level"] = row_quantiles(need.protected_demand, target)
-    frame["safety_stock"] = point - need.lead_demand.mean(axis=1)
-    for level in (0.5, 0.9):
-        day = row_quantiles(lead_days.astype(np.float64), np.full(len(items), level))
-        # Beyond the grid a lead time has no date.
-        frame[f"arrival_{level}"] = clock.dates(np.where(day < settings.max_lead_time_days, day, np.nan))
-    frame["cost"] = frame["order_quantity"] * items["unit_cost"].to_numpy(dtype=np.float64)
-    service = "fill_rate" if settings.order_target == "fill_rate" else "service_level"
-    frame["basis"] = np.where(known, "cost", service)
-    return frame
+    return np.where(active, ordered, 0.0), np.where(active, quantity, 0.0)
 
 
 def order_targets(items: pd.DataFrame, settings: Settings) -> NDArray[np.float64]:

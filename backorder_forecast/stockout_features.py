@@ -192,7 +192,8 @@ def _peers(snapshots: Snapshots, t: int, own: dict[str, Floats]) -> dict[str, Fl
 
 
 def _log_ratio(top: Floats, bottom: Floats) -> Floats:
-    return np.asarray(np.log1p(top) - np.log1p(bottom))
+    """Less than nothing, as records sometimes show, counts as nothing."""
+    return np.asarray(np.log1p(np.maximum(top, 0.0)) - np.log1p(np.maximum(bottom, 0.0)))
 
 
 def _since(happens: NDArray[np.bool_]) -> Floats:

@@ -115,7 +115,7 @@ def test_the_paths_of_the_causes_have_the_risk_of_the_projection(monkeypatch: py
             tables = {
                 "sales": constant_sales("A", "2024-01-01", "2024-06-30"), "products": products,
                 "inventory": pd.DataFrame({"sku": ["A"], "date": AS_OF, "on_hand": [float(on_hand)]}),
-                "purchase_orders": on_order(30, 8).tail(1).assign(received_date=pd.NaT),
+                "purchase_orders": on_order(30, 8).tail(1).assign(received_date=None),
             }  # fmt: skip
             make_plan(
                 read_tables(tables, as_of=AS_OF), SETTINGS.replace(horizon_days=20, max_path_days=most, freq=freq)
@@ -230,7 +230,7 @@ def test_counts_that_found_nothing_raise_the_doubt_and_are_told() -> None:
         make_plan(read_tables(tables | {"inventory": stock}, as_of=AS_OF), SETTINGS)
         for stock in (one, pd.concat([one, seen], ignore_index=True))
     ]
-    usual, counted = (plan.stockouts.set_index("sku").loc["A", "p_stockout"] for plan in plans)
+    usual, counted = (float(plan.stockouts.set_index("sku")["p_stockout"]["A"]) for plan in plans)
     assert counted > usual + 0.1
     assert any("60 counts of stock that was shown 30 found none" in note for note in plans[1].notes)
     assert not any("counts of stock" in note for note in plans[0].notes)

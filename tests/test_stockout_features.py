@@ -161,17 +161,6 @@ def test_the_order_of_rows_changes_nothing() -> None:
     pd.testing.assert_frame_equal(bf.stockout_features(tables), bf.stockout_features(other))
 
 
-def test_records_of_less_than_nothing_count_as_nothing() -> None:
-    day = WEEKS[-2]
-    shown = small_tables().inventory
-    short = shown.assign(on_hand=shown["on_hand"].where((shown["sku"] != "A") | (shown["date"] > day), -40.0))
-    told = bf.stockout_features(bf.read_tables({"sales": small_tables().sales, "inventory": short}, as_of=WEEKS[-1]))
-    numbers = told.select_dtypes("number")
-    # The last snapshot has no outcome yet, and a season takes a year.
-    assert set(numbers.columns[numbers.isna().any()]) == {"ran_out", "season"}
-    assert not np.isinf(numbers.to_numpy(dtype=np.float64)).any()
-
-
 def test_dates_and_histories_that_do_not_exist_are_refused() -> None:
     tables = small_tables()
     assert set(bf.stockout_features(tables, dates=["2024-01-14"])["date"]) == {WEEKS[1]}

@@ -28,9 +28,17 @@ def data_folder(name: str, given: str | None = None) -> Path | None:
 
 
 def plan_and_show(
-    name: str, doc: str, tables: Callable[[Path, str], Tables], days: tuple[str, ...], settings: Settings
+    name: str,
+    doc: str,
+    tables: Callable[[Path, str], Tables],
+    days: tuple[str, ...],
+    settings: Settings,
+    held_against: Callable[[Path, str | None], Figures] | None = None,
 ) -> None:
-    """Command line of one real input: the plan of each day, its mapping, summary and frames."""
+    """Command line of one real input: the plan of each day, its mapping, summary and frames.
+
+    `held_against` prints what became of past plans; it is given the folder and the day asked for, if one was.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--data", help=f"folder that holds {name}/; default ${VARIABLE}")
     parser.add_argument("--as-of", help=f"last known day; default {' and '.join(days)}")
@@ -55,8 +63,10 @@ def plan_and_show(
         if options.out:
             plan.to_folder(Path(options.out) / day)
             plan.to_html(Path(options.out) / day / "report.html")
+    if held_against is not None:
+        figures |= held_against(folder, options.as_of)
     figures["peak_mb"] = peak_mb()
-    print("\n".join(f"{key:<32} {value:12,.1f}" for key, value in figures.items()))
+    print("\n".join(f"{key:<32} {value:14,.3f}" for key, value in figures.items()))
     if options.json:
         Path(options.json).write_text(json.dumps(figures, indent=1))
 

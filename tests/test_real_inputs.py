@@ -224,6 +224,87 @@ def test_nothing_after_the_day_changes_the_plan(tmp_path: Path) -> None:
         pd.testing.assert_frame_equal(cut.frames[name], plan.frames[name])
 
 
+@pytest.mark.parametrize("day", ["2016-05-31", EARLIER])
+def test_every_line_and_every_link_of_the_week_has_a_date_or_is_told_it_has_none(day: str) -> None:
+    data, plan = folder("wideworldimporters"), plan_of("wideworldimporters", day)
+    orders = pd.read_parquet(data / "Sales.Orders.parquet")
+    lines = pd.read_parquet(data / "Sales.OrderLines.parquet")
+    end = plan.as_of + pd.Timedelta(days=1)
+    open_then = lines[~(lines["PickingCompletedWhen"] < end)].merge(
+        orders[orders["OrderDate"] < end][["OrderID", "OrderDate"]], on="OrderID"
+    )
+    planned = pd.MultiIndex.from_frame(plan.fill_dates[["order_id", "sku"]].astype(str))
+    asked = pd.MultiIndex.from_frame(open_then[["OrderID", "StockItemID"]].astype(str))
+    assert planned.is_unique
+    assert set(asked) == set(planned)
+    week = orders[orders["OrderDate"].between(end - pd.Timedelta(days=7), plan.as_of)]
+    linked = open_then[open_then["OrderID"].isin(week["BackorderOrderID"])]
+    assert len(linked) > 0
+    of_the_week = plan.fill_dates[plan.fill_dates["order_id"].isin(linked["OrderID"].astype(str))]
+    assert len(of_the_week) == len(linked)
+    assert of_the_week["fill_date_0.5"].notna().all()
+    undated = plan.notices[plan.notices["new_date"].isna()]
+    told = planned.isin(pd.MultiIndex.from_frame(undated[["order_id", "sku"]].astype(str)))
+    assert (plan.fill_dates["promise_date"].notna() | told).all()
+    assert not plan.fill_dates["promise_date"].notna()[told].any()
+
+
+def test_the_comparison_with_later_picks_counts_every_line() -> None:
+    data, plan = folder("wideworldimporters"), plan_of("wideworldimporters", EARLIER)
+    lines = wideworldimporters.outcomes(data, plan)
+    keys = ["order_id", "sku"]
+    pd.testing.assert_frame_equal(lines[keys], plan.fill_dates[keys])
+    assert (lines["picked"].isna() | (lines["picked"] > plan.as_of)).all()
+    assert (lines["goods_in"].isna() | (lines["goods_in"] > plan.as_of)).all()
+    figures = wideworldimporters.figures_of(lines, plan.as_of, plan.settings.horizon_days)
+    assert figures["wwi_lines"] == 2133
+    # Counted in the raw tables alone: 358 of the lines of that day are picked by 2016-05-31.
+    assert figures["wwi_never_picked"] == pytest.approx(1775 / 2133)
+    # Supply comes as planned; whom the pickers serve has nothing to do with the order of the queue.
+    assert figures["wwi_goods_in_by_promise"] > 0.99
+    assert figures["wwi_picked_in_horizon"] < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("day", sorted(set(wideworldimporters.PAST_DAYS) - {EARLIER}))
+def test_no_line_of_other_past_days_is_lost(day: str) -> None:
+    data, plan = folder("wideworldimporters"), plan_of("wideworldimporters", day)
+    lines = wideworldimporters.outcomes(data, plan)
+    assert len(lines) == len(plan.fill_dates) > 500
+    assert (lines["picked"].isna() | (lines["picked"] > plan.as_of)).all()
+    assert plan.as_of + pd.Timedelta(days=plan.settings.horizon_days) <= pd.Timestamp(wideworldimporters.LAST_DAY)
+
+
+def test_a_line_never_picked_is_not_filled_and_one_past_the_horizon_is_later() -> None:
+    as_of = pd.Timestamp("2015-01-01")
+    day = pd.date_range(as_of, periods=200)
+    # In turn: in time; late; never picked, though dated; never picked, without dates; picked after the horizon.
+    lines = pd.DataFrame(
+        {
+            "fill_date_0.1": [day[3], day[3], day[3], pd.NaT, day[31]],
+            "fill_date_0.5": [day[5], day[5], day[5], pd.NaT, pd.NaT],
+            "fill_date_0.9": [day[9], day[9], day[9], pd.NaT, pd.NaT],
+            "promise_date": [day[9], day[9], day[9], pd.NaT, pd.NaT],
+            "picked": [day[4], day[20], pd.NaT, pd.NaT, day[150]],
+            "goods_in": [day[4], day[4], day[20], pd.NaT, pd.NaT],
+        }
+    )
+    assert wideworldimporters.figures_of(lines, as_of, horizon_days=90) == pytest.approx(
+        {
+            "wwi_lines": 5,
+            "wwi_with_date": 3 / 5,
+            "wwi_by_median_date": 1 / 3,
+            "wwi_by_nine_tenths_date": 1 / 3,
+            "wwi_kept": 1 / 3,
+            "wwi_coverage_80": 3 / 5,
+            "wwi_goods_in_by_promise": 2 / 3,
+            "wwi_picked_in_horizon": 2 / 5,
+            "wwi_never_picked": 2 / 5,
+            "wwi_median_error_days": (-1 + 15) / 2,
+        }
+    )
+
+
 # --- online retail: the test of reading
 
 

@@ -1,8 +1,10 @@
 """The causes of items at risk in words that a buyer can act on: the order, the supplier, the units.
 
-"If it arrived as promised" is the risk with that one order arriving on its promised day (by now where that is over),
-all else as it is; of the other players it is the risk with that player alone at its reference. Risks are chances of
-unmet demand before an order placed now arrives, `p_unmet_before_arrival` of the same item.
+"If it arrived on its promised day" is the risk with that one order arriving then (by now where that is over), all else
+as it is. The contribution of late orders compares with their usual lead time instead, so the sentence says by how much
+the promise differs from it. Every other sentence has that player alone at its reference. A player whose contribution
+is not distinguishable is said to make no difference. Risks are chances of unmet demand before an order placed now
+arrives, `p_unmet_before_arrival` of the same item.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from backorder_forecast.causes import (
     TOO_LITTLE,
     Shares,
     Situation,
+    distinguishable,
     risks_if,
     stated_risk,
 )
@@ -51,10 +54,11 @@ class CauseTexts:
 
 @dataclass(frozen=True)
 class _Order:
-    """The open order whose punctual arrival helps most: its number, what is said of it, the risk then."""
+    """The open order whose punctual arrival helps most: its number, how late it is, the day tried, the risk then."""
 
     name: str
-    words: str
+    state: str
+    tried: str
     risk: float
 
 
@@ -67,6 +71,7 @@ def cause_texts(
     closed = world.shocks.closures.frame
     stated = frame["risk"].to_numpy(dtype=np.float64)
     alone = np.stack([stated_risk(shares.without[:, k], shares, stated) for k in range(len(PLAYERS))], axis=1)
+    clear = distinguishable(shares.share, shares.error)
     main, of_player = [], {}
     about = bucket.to_dict("records")
     for i, (item, row) in enumerate(zip(about, frame.to_dict("records"), strict=True)):
@@ -75,14 +80,19 @@ def cause_texts(
             without = float(alone[i, k])
             if PLAYERS[k] == cause:
                 without = row["without"]
-            # Where one order alone would not help, all late ones together are the cause.
-            if k == LATE and i in orders and risk - orders[i].risk >= MIN_SHARE:
-                what, without = orders[i].words, orders[i].risk
+            seen = bool(clear[i, k])
+            if k == LATE:
+                what = f"{orders[i].state}; if open orders took their usual lead time"
+                # Where one order alone would not help, all late ones together are the cause.
+                if seen and shares.share[i, k] > 0 and risk - orders[i].risk >= MIN_SHARE:
+                    what, without = f"{orders[i].state}; {orders[i].tried}", orders[i].risk
             elif k == DISRUPTION:
                 what = _disruption(str(item["supplier"]), evidence, closed, world.clock.as_of)
             else:
                 what = _what(int(k), item, situation, i)
-            of_player[i, int(k)] = _risk_words(what, risk, without, empty=empty)
+            # The change with this player alone at its reference may be none, or the other way, beside the others.
+            same = seen and (risk - without) * shares.share[i, k] > 0
+            of_player[i, int(k)] = _risk_words(what, risk, without if same else risk, empty=empty, seen=seen)
         main.append(of_player[i, PLAYERS.index(cause)] if cause in PLAYERS else _unclear(cause, risk, empty=empty))
     return CauseTexts(main, of_player, {i: order.name for i, order in orders.items()})
 
@@ -137,12 +147,15 @@ def _named_orders(world: World, s: Situation, lines: pd.DataFrame, shares: Share
         return {}
     as_of = world.clock.as_of
     usual = np.argmax(world.lead.cdf[world.lead.law_rows(lines)] >= 0.5, axis=1)
-    due = lines["promised_date"].fillna(lines["order_date"] + pd.to_timedelta(usual, unit="D"))
+    usually = lines["order_date"] + pd.to_timedelta(usual, unit="D")
+    due = lines["promised_date"].fillna(usually)
     ahead = np.asarray((due - as_of).dt.days, dtype=np.int64)
     risk = risks_if(s, np.where(ahead < 1, -1, day_periods(ahead, world.clock)))
     row = lines["row"].to_numpy(dtype=np.int64)
     risk = np.clip(stated[row] - (shares.risk[row] - risk), 0.0, 1.0)
-    best = lines.assign(risk=risk, ahead=ahead).sort_values(["row", "risk", "ahead"], kind="stable")
+    best = lines.assign(risk=risk, ahead=ahead, sooner=(usually - due).dt.days).sort_values(
+        ["row", "risk", "ahead"], kind="stable"
+    )
     best = best.drop_duplicates("row")
     found = {}
     for line in best.to_dict("records"):
@@ -152,14 +165,23 @@ def _named_orders(world: World, s: Situation, lines: pd.DataFrame, shares: Share
         short = f"the order of {line['order_date']:%Y-%m-%d}"
         name = name if number else short
         name += f" from {line['supplier']} ({line['quantity']:,.10g} units)"
-        days = -line["ahead"]
+        days, day = -line["ahead"], f"{as_of + pd.Timedelta(days=line['ahead']):%Y-%m-%d}"
         if days > 0:
             state = f"is {_days(days)} late" if promised else f"is {_days(days)} over its usual lead time"
         else:
-            state = "is likely to come late"
-        words = f"{name} {state}; if it arrived {'as promised' if promised else 'now'}"
-        found[int(line["row"])] = _Order(number or short, words, float(line["risk"]))
+            state = f"is {'promised for' if promised else 'usually here by'} {day}"
+        tried = f"if it arrived on its promised day{_beside_usual(line['sooner'])}"
+        if not promised:
+            tried = "if it arrived now" if days >= 0 else f"if it arrived on {day}, after its usual lead time"
+        found[int(line["row"])] = _Order(number or short, f"{name} {state}", tried, float(line["risk"]))
     return found
+
+
+def _beside_usual(sooner: int) -> str:
+    """How a promise differs from the usual lead time, the reference of the contribution."""
+    if not sooner:
+        return " (its usual lead time)"
+    return f" ({_days(abs(sooner))} {'earlier' if sooner > 0 else 'later'} than its usual lead time)"
 
 
 def _disruption(supplier: str, evidence: pd.DataFrame, closed: pd.DataFrame, as_of: pd.Timestamp) -> str:
@@ -182,8 +204,6 @@ def _disruption(supplier: str, evidence: pd.DataFrame, closed: pd.DataFrame, as_
 
 
 def _what(player: int, item: dict[Hashable, Any], s: Situation, i: int) -> str:
-    if player == LATE:
-        return "open orders are late; if they were on time"
     if player == SURGE:
         ratio, excess = float(s.demand_ratio[i]), float(s.excess[i])
         days = int(item["excess_days"])
@@ -208,10 +228,14 @@ def _days(number: int) -> str:
     return f"{number:,} day" if number == 1 else f"{number:,} days"
 
 
-def _risk_words(what: str, risk: float, without: float, *, empty: bool) -> str:
-    event = "demand goes unmet" if empty else "it runs out"
-    moved = "fall" if without <= risk else "rise"
-    said = f"the chance that {event} before a new order arrives would {moved} from {risk:.0%} to {without:.0%}"
+def _risk_words(what: str, risk: float, without: float, *, empty: bool, seen: bool) -> str:
+    chance = f"the chance that {'demand goes unmet' if empty else 'it runs out'} before a new order arrives"
+    before, after = f"{risk:.0%}", f"{without:.0%}"
+    if before == after:
+        visible = "visible" if seen else "distinguishable"
+        said = f"that would make no {visible} difference to {chance} ({before})"
+    else:
+        said = f"{chance} would {'fall' if without <= risk else 'rise'} from {before} to {after}"
     return f"nothing is free now; {what}, {said}" if empty else f"{what}, {said}"
 
 

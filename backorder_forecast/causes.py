@@ -196,7 +196,7 @@ def cause_frame(
     best = shares.share.argmax(axis=1)
     rows = np.arange(len(best))
     top, error = shares.share[rows, best], shares.error[rows, best]
-    clear = top > np.maximum(2 * error, MIN_SHARE)
+    clear = (top > 0) & distinguishable(top, error)
     frame = items[["sku", "location"]].reset_index(drop=True).copy()
     frame["risk"], frame["baseline"] = stated, shares.baseline + (stated - shares.risk)
     for k, player in enumerate(PLAYERS):
@@ -208,6 +208,11 @@ def cause_frame(
     frame["without"] = np.where(clear, stated_risk(shares.without[rows, best], shares, stated), np.nan)
     frame["empty"] = empty
     return frame
+
+
+def distinguishable(share: Floats, error: Floats) -> NDArray[np.bool_]:
+    """Whether shares are changes of the risk to speak of: beyond two standard errors and `MIN_SHARE`, up or down."""
+    return np.asarray(np.abs(share) > np.maximum(2 * error, MIN_SHARE))
 
 
 def stated_risk(value: Floats, shares: Shares, stated: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -72,10 +73,40 @@ def daily(plan: Plan) -> float:
 def test_the_order_that_is_late_is_named_with_what_it_would_change() -> None:
     row = risk(plan_of(3, on_order(60, 20, promised_date=ago(8), promise_recorded_date=ago(20))))
     assert row["cause"] == "late order"
-    assert "PO 4711 from ACME (60 units) is 8 days late; if it arrived as promised" in row["cause_text"]
+    assert "PO 4711 from ACME (60 units) is 8 days late; if it arrived on its promised day" in row["cause_text"]
     risk_now, risk_then = (int(part.split("%")[0]) for part in row["cause_text"].split()[-3::2])
     assert risk_now > 40
     assert risk_then < 5
+
+
+def test_a_promise_that_is_not_the_usual_lead_time_is_said_to_differ_from_it() -> None:
+    usual = plan_of(3, on_order(60, 20)).stockouts["cause_text"].iloc[0]
+    days_over = int(usual.split(" is ")[1].split()[0])
+    for placed, promised in ((20, 20 - 12), (20, 20 - 3)):
+        text = risk(plan_of(3, on_order(60, placed, promised_date=ago(promised))))["cause_text"]
+        sooner = promised - days_over
+        beside = f"{abs(sooner)} days {'earlier' if sooner > 0 else 'later'} than its usual lead time"
+        assert (beside if abs(sooner) > 1 else "usual lead time") in text
+
+
+def test_sentences_say_a_change_only_where_the_contribution_is_one() -> None:
+    found = set()
+    sold = constant_sales("A", "2024-01-01", "2024-06-30")
+    sold.loc[sold.index[-14:], "quantity"] *= 3
+    for on_hand in (0, 3, 9, 25):
+        for placed, due in ((20, 8), (2, -8), (2, -40)):
+            plan = plan_of(on_hand, on_order(60, placed, promised_date=ago(due)), sales=sold)
+            for row in plan.causes().to_dict("records"):
+                clear = abs(row["contribution"]) > max(2 * row["standard_error"], 0.05)
+                change = re.search(r"would (fall|rise) from (\S+) to (\S+)$", row["cause_text"])
+                found.add((clear, change is not None))
+                if change:
+                    assert clear
+                    assert change[2] != change[3]
+                    assert change[1] == ("fall" if row["contribution"] > 0 else "rise")
+                else:
+                    assert ("no visible difference" if clear else "no distinguishable difference") in row["cause_text"]
+    assert {(True, True), (False, False)} <= found
 
 
 def test_the_sentence_states_the_chance_of_the_frame_and_the_contributions_add_up_to_it() -> None:

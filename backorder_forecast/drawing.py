@@ -87,9 +87,11 @@ class World:
 
     @cached_property
     def n_periods(self) -> NDArray[np.int64]:
-        """Periods simulated per item: the horizon, or the .95 lead time and review where that is longer."""
+        """Periods simulated per item: the horizon, or the .95 lead time and review, with closures and delays, where
+        that is longer."""
         later = np.maximum(self.delays[1], 0)
-        protected = protected_days(self.lead, self.law_rows, self.facts) + later
+        usual = protected_days(self.lead, self.law_rows, self.facts)
+        protected = self.shocks.closures.lengthened(usual, self.facts["supplier"]) + later
         days = np.maximum(np.minimum(protected, self.settings.max_path_days), self.settings.horizon_days)
         return np.asarray(np.minimum(np.searchsorted(self.clock.end_days, days, side="left") + 1, self.clock.n_periods))
 

@@ -116,7 +116,7 @@ def _with_first_sale(items: pd.DataFrame, demand: pd.DataFrame, as_of: pd.Timest
 @dataclass(frozen=True, eq=False)
 class Known:
     """What a world was fitted from, for what-ifs: the tables, purchase orders with categories, closures in `events`,
-    days that an order of each item lasts, the forecaster given, and the note on learned flags."""
+    days that an order of each item lasts without closures, the forecaster given, and the note on learned flags."""
 
     tables: Tables
     orders: pd.DataFrame
@@ -160,7 +160,8 @@ def fit_world(
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier", "category"]])
     usual = protected_days(lead, rows, facts)
-    clock = plan_clock(tables.as_of, history.panel.freq, usual, settings)
+    protected = closures.lengthened(usual, facts["supplier"])
+    clock = plan_clock(tables.as_of, history.panel.freq, protected, settings)
     model: DemandModel
     if demand_model is None:
         window = choice_window(history.panel, usual)

@@ -77,6 +77,18 @@ class Closures:
         pointer, first, last = self.windows(suppliers)
         return np.asarray(_put_off(days, pointer, first, last))
 
+    def lengthened(self, days: NDArray[np.float64], suppliers: pd.Series) -> NDArray[np.float64]:
+        """Days ahead that an order of each row's supplier must last, longer by the closed days within, shape (n,).
+
+        Examples
+        --------
+        >>> shut = Closures(pd.DataFrame({"supplier": ["ACME"], "first": [3], "last": [7], "known_end": [True]}))
+        >>> shut.lengthened(np.array([2.0, 9.0, 9.0]), pd.Series(["ACME", "ACME", "other"])).tolist()
+        [2.0, 14.0, 9.0]
+        """
+        whole = np.minimum(np.ceil(days), NEVER).astype(np.int32)[:, None]
+        return np.asarray(days + (self.later(whole, suppliers) - whole)[:, 0])
+
 
 def supplier_closures(events: pd.DataFrame, as_of: pd.Timestamp) -> Closures:
     """Closures named in `events`; days that overlap count once.

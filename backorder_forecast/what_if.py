@@ -49,7 +49,7 @@ def changed(fitted: Fitted, scenario: Scenario) -> Fitted:
         known.orders, orders, world.lead, facts, closures, settings.seed, evidence=world.shocks.evidence
     )
     delays = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
-    protected = known.usual_days + np.maximum(delays[1], 0)
+    protected = closures.lengthened(known.usual_days, facts["supplier"]) + np.maximum(delays[1], 0)
     clock = plan_clock(as_of, fitted.history.panel.freq, protected, settings)
     model: DemandModel = world.model
     if isinstance(model, GivenDemand) and known.demand_model is not None and clock.n_periods > world.clock.n_periods:

@@ -306,6 +306,20 @@ def test_one_order_that_is_expedited_or_put_off_moves_its_item_alone() -> None:
         plan.what_if(Scenario(order_arrives={"4712": 1}))
 
 
+def test_a_closure_makes_orders_last_as_long_as_a_delay_of_the_same_days() -> None:
+    sold = constant_sales("A", "2024-01-01", "2024-06-30")
+    sold["quantity"] = np.random.default_rng(3).poisson(6, len(sold)).astype(np.float64)
+    plan, days = plan_of(60, delivered(), sales=sold), 60
+    late = plan.what_if(Scenario(supplier_delay_days={"ACME": days}))
+    shut = plan.what_if(Scenario(supplier_closed={"ACME": (ago(-1), ago(-days))}))
+    known = plan_of(60, delivered(), sales=sold, events=event("closure", 1, days, supplier="ACME"))
+    columns = ["safety_stock", "order_up_to_level"]
+    usual, *longer = (p.reorders[columns].iloc[0].to_numpy(np.float64) for p in (plan, late, shut, known))
+    assert longer[0][0] > 1.5 * usual[0]
+    for other in longer[1:]:
+        np.testing.assert_allclose(other, longer[0], rtol=0.02)
+
+
 SCENARIOS = {
     "demand": Scenario(demand_factor={"all": 1.4}),
     "delay": Scenario(supplier_delay_days={"ACME": 12}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING
@@ -20,11 +20,12 @@ from backorder_forecast.frames import FRAMES, empty_frame
 from backorder_forecast.learned_flags import blend_flags, explain_learned, unit_margin
 from backorder_forecast.notices import notices_frame
 from backorder_forecast.order_inputs import terms_remarks
-from backorder_forecast.order_limits import BELOW, within_limits
+from backorder_forecast.order_limits import BELOW, CUT, within_limits
 from backorder_forecast.paths import path_quantiles
 from backorder_forecast.plots import ItemPicture
 from backorder_forecast.projection import NEVER, project_stock, stock_quantiles
 from backorder_forecast.reorders import excess_frame
+from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import BucketResult, draw_bucket, protected_days
 from backorder_forecast.wait_curves import value_curve
 
@@ -239,13 +240,39 @@ def _limited(reorders: pd.DataFrame, results: Sequence[BucketResult], fitted: Fi
     return reorders.assign(order_quantity=quantity, cost=quantity * unit_cost, remark=remark)
 
 
+def limit_notes(frames: Mapping[str, pd.DataFrame], settings: Settings) -> tuple[str, ...]:
+    """What a budget or a capacity over all orders left out, in a sentence."""
+    orders = frames.get("reorders")
+    if orders is None or not (settings.order_budget > 0 or settings.order_capacity > 0):
+        return ()
+    limits = []
+    if settings.order_budget > 0:
+        limits.append(f"{orders['cost'].sum():,.0f} of a budget of {settings.order_budget:,.0f}")
+    if settings.order_capacity > 0:
+        limits.append(f"{orders['order_quantity'].sum():,.0f} of {settings.order_capacity:,.0f} units")
+    cut = orders["remark"].str.startswith(CUT)
+    left = orders.loc[cut & (orders["order_quantity"] <= 0), ["sku", "location"]]
+    if not cut.any():
+        return (f"orders take {' and '.join(limits)}: nothing had to be cut",)
+    keys = ["sku", "location"]
+    dearest = frames["stockouts"].merge(left, on=keys).sort_values("expected_miss_cost", ascending=False)["sku"]
+    named = f"; left out are {', '.join(dearest.astype('str').head(3))} and others" if len(dearest) > 3 else ""
+    if 0 < len(dearest) <= 3:
+        named = f"; left out: {', '.join(dearest.astype('str'))}"
+    return (f"orders take {' and '.join(limits)}: {len(left)} items get nothing, {int(cut.sum()) - len(left)} less"
+            f" than they need{named}",)  # fmt: skip
+
+
 def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
     keys, settings = ["sku", "location"], fitted.world.settings
     risk = stockouts[[*keys, "order_by_date", "flag", "avoidable", "p_unmet_before_arrival", "on_order"]]
     about = fitted.world.facts[[*keys, "active", "daily_capacity"]]
     frame = reorders.merge(risk, on=keys).merge(about, on=keys)
     as_of, level = fitted.world.clock.as_of, settings.service_level
-    none = frame["order_quantity"] <= 0
+    cut = frame["remark"].str.startswith(CUT) | frame["remark"].str.startswith(BELOW)
+    nothing = frame["order_quantity"] <= 0
+    # What is needed and not bought stays as urgent as it was.
+    none = nothing & ~cut
     capped = frame["daily_capacity"].notna() & (frame["order_quantity"] < np.floor(frame["need_units"]))
     gap = none & (frame["flag"] != "ok") & (frame["p_unmet_before_arrival"] >= settings.watch_probability)
     late = ~frame["avoidable"]
@@ -255,6 +282,8 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
         [
             none & ~frame["active"].astype(bool),
             frame["remark"].str.startswith(BELOW),
+            cut & nothing,
+            cut,
             capped,
             gap & (frame["on_order"] > 0),
             gap,
@@ -265,6 +294,8 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
         [
             "no longer sold: nothing more is ordered",
             BELOW,
+            "needed, but not bought: the shared limit went to orders that save more",
+            "less than is needed: the shared limit went to orders that save more",
             "all that its capacity makes until the next review (in full packs, from the minimum quantity on): less than"
             " is needed",
             "an order placed now comes too late for the gap; what is on order covers afterwards",

@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 
 from backorder_forecast.answers import assemble
 from backorder_forecast.backtest_scores import BETTER, LEVELS, origin_scores, replayed_order_scores
-from backorder_forecast.clock import DAYS_PER_PERIOD
+from backorder_forecast.clock import DAYS_PER_PERIOD, infer_freq
 from backorder_forecast.cutoffs import ACCEPT, CONFIRMED
 from backorder_forecast.engine import bucket_bounds, map_buckets
-from backorder_forecast.errors import NotEnoughHistory
+from backorder_forecast.errors import InvalidSettings, NotEnoughHistory
 from backorder_forecast.fitting import Fitted, fit_world, read_history
 from backorder_forecast.forecasters import model_name
 from backorder_forecast.frames import empty_frame
 from backorder_forecast.given_demand import fit_given
 from backorder_forecast.lines import open_lines
-from backorder_forecast.order_backtest import N_FOLDS, backtest_orders, state_name
+from backorder_forecast.order_backtest import N_FOLDS, backtest_orders, described, state_name
 from backorder_forecast.order_scores import OrderBacktest
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.paths import SamplePaths, path_quantiles
@@ -45,6 +45,8 @@ RIVAL_DAYS = 91
 """Days averaged by the rival forecast: a quarter."""
 MOST_ITEMS = 500
 """Items up to which orders are replayed without being asked for."""
+WINDOW_DAYS = (28, 62)
+"""Days that are scored after an origin; the second by months."""
 _PARTS = ("forecasts", "flags", "promises", "rivals", "cutoffs")
 
 
@@ -111,7 +113,7 @@ def backtest(
     *,
     origins: int | Sequence[str | pd.Timestamp] = 4,
     settings: Settings | None = None,
-    window_days: int = 28,
+    window_days: int | None = None,
     demand_model: Forecaster | str | None = None,
     rivals: Sequence[Forecaster | str] = (),
     order_reviews: int | None = None,
@@ -129,7 +131,8 @@ def backtest(
     settings
         As in `make_plan`.
     window_days
-        Days after each origin on which forecasts, flags and promises are scored.
+        Days after each origin on which forecasts, flags and promises are scored; by default 28, or 62 where demand is
+        by months, of which a window must hold one.
     demand_model
         As in `make_plan`.
     rivals
@@ -153,12 +156,17 @@ def backtest(
     """
     check_inputs(tables, settings, models=[demand_model, *rivals])
     given = settings or Settings()
+    if window_days is None:
+        freq = given.freq if given.freq != "auto" else infer_freq(tables.sales["date"])
+        window_days = WINDOW_DAYS[freq == "MS"]
     settings = given.replace(horizon_days=window_days)
     days = _origins(tables, origins, window_days)
     n_reviews, notes = _reviews(tables, given, days, order_reviews)
     total = len(days) + n_reviews
-    models = [model_name(model) for model in rivals] + [model_name(demand_model) if demand_model else ""]
-    kept = None if folder is None else Path(folder) / state_name("origin", tables, settings, window_days, models)
+    kept = None
+    if folder is not None:
+        models = [described(model) for model in (demand_model, *rivals)]
+        kept = Path(folder) / state_name("origin", tables, settings, window_days, models)
     parts: list[list[pd.DataFrame]] = []
     for number, day in enumerate(days):
         file = None if kept is None else kept.with_name(f"{kept.name}_{day:%Y%m%d}")
@@ -242,13 +250,18 @@ def _replay(
     tables: Tables, origin: pd.Timestamp, settings: Settings, window_days: int,
     demand_model: Forecaster | str | None, rivals: Sequence[Forecaster | str],
 ) -> tuple[pd.DataFrame, ...]:  # fmt: skip
+    happened = read_history(tables, settings).panel
+    ahead = (happened.periods > origin) & (happened.periods <= origin + pd.Timedelta(days=window_days))
+    if not ahead.any():
+        raise InvalidSettings(
+            f"no whole period of the clock {happened.freq} lies in the {window_days} days after {origin:%Y-%m-%d}: give"
+            f" window_days of {round(2 * DAYS_PER_PERIOD[happened.freq])} or more"
+        )
     known = tables.as_known(origin)
     fitted = fit_world(known, settings, demand_model=demand_model, lap=_nobody)
     bounds = bucket_bounds(len(fitted.world.facts), fitted.world.bucket_items)
     run = partial(simulate, fitted.world, stock_known=bool(fitted.world.facts["stock_known"].any()))
     frames = assemble(fitted, map_buckets(run, bounds, workers=settings.workers))
-    happened = read_history(tables, settings, freq=fitted.history.panel.freq).panel
-    ahead = (happened.periods > origin) & (happened.periods <= origin + pd.Timedelta(days=window_days))
     forecasts = _forecasts(fitted.world, happened, ahead, origin)
     flags = _flags(frames.get("stockouts", empty_frame("stockouts")), happened, ahead, origin)
     lines = frames.get("fill_dates", empty_frame("fill_dates"))

@@ -25,6 +25,8 @@ from backorder_forecast.schema import TABLES, Column, Table
 from backorder_forecast.values import Parsed, parse_flags, parse_numbers, parse_text
 
 NEARLY_ALL = 0.9
+MANY_UNREAD = 0.05
+"""Share of dates that a stated pattern may leave unread."""
 SET_ASIDE_COLUMNS = ("table", "row", "column", "reason", "found")
 LONG_TABLES = ("sales", "inventory")
 """Tables that may have millions of rows: their text stays categorical."""
@@ -117,7 +119,8 @@ def read_draft(
     failures: list[Failure] = []
     for name, p in parsed.items():
         origin = matches.field_of[name]
-        failures += _column_failures(table.column(name), table, p, origin, raw.columns[origin])
+        said = date_formats.get(name, "")
+        failures += _column_failures(table.column(name), table, p, origin, raw.columns[origin], said)
     draft = _draft(table, raw, parsed)
     draft.about = raw.about or source.about
     understood = {name: p.understood for name, p in parsed.items()}
@@ -265,7 +268,9 @@ def _parsed(
     return parsed
 
 
-def _column_failures(column: Column, table: Table, parsed: Parsed, origin: str, cells: pd.Series) -> list[Failure]:
+def _column_failures(
+    column: Column, table: Table, parsed: Parsed, origin: str, cells: pd.Series, date_format: str
+) -> list[Failure]:
     named = column.name if origin == column.name else f"{column.name} ({origin})"
     if parsed.question:
         problem, found, what = parsed.question
@@ -277,6 +282,12 @@ def _column_failures(column: Column, table: Table, parsed: Parsed, origin: str, 
         problem = f"{n_bad:,} of {n_filled:,} values are not {kind}"
         found = ", ".join(dict.fromkeys(str(v) for v in cells[parsed.bad].head(3)))
         return [_failure(table, named, problem, found, _advice(column, table, origin))]
+    if column.kind == "date" and date_format and n_bad and n_bad >= MANY_UNREAD * n_filled:
+        # Of a wrong pattern the rest is read wrongly without a word.
+        found = ", ".join(dict.fromkeys(str(v) for v in cells[parsed.bad].head(3)))
+        problem = f"{n_bad:,} of {n_filled:,} dates do not fit date_format={date_format!r}"
+        what = "give the pattern that fits all of them, such as '%d/%m/%Y', or leave it out"
+        return [_failure(table, named, problem, found, what)]
     if n_filled == 0 and len(filled) and column.needed and not column.may_be_empty:
         return [_failure(table, named, "the needed column is empty", f"{len(filled):,} rows", "fill it in the export")]
     return []

@@ -28,7 +28,7 @@ SHEET_ROWS = 1_048_575
 
 RISK_COLOURS = {"critical": "#f7c9c2", "warning": "#fbe3b4", "watch": "#fdf6d0", "ok": "#dcefe1"}
 _FORMATS = {
-    "date": "d mmm yyyy", "share": "0 %", "money": "#,##0.00", "count": "#,##0", "units": "#,##0.##", "days": "#,##0.0",
+    "date": "d mmm yyyy", "share": "0 %", "money": "#,##0.00", "count": "#,##0", "units": "#,##0.0", "days": "#,##0.0",
     "number": "#,##0.00", "text": "@", "category": "@", "flag": "General",
 }  # fmt: skip
 _WIDTHS = {"date": 12, "share": 10, "money": 13, "count": 10, "units": 11, "days": 10, "number": 10, "flag": 8}
@@ -102,7 +102,8 @@ def _first_sheet(
         for question, topic, figure, kind, text in shown:
             if question != last:
                 lines += [(), ((question, styles.strong),)]
-            lines.append(((topic, None), (float(figure), styles.by_kind[str(kind)]), (text, None)))
+            whole = "count" if kind == "units" else str(kind)
+            lines.append(((topic, None), (float(figure), styles.by_kind[whole]), (text, None)))
             last = question
         lines.append(())
     if notes:

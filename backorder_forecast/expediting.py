@@ -1,9 +1,10 @@
 """What an express delivery would save where the normal order comes too late.
 
 Between the day on which an express delivery could be usable and the arrival of a normal order placed now, some units go
-short on some paths. Q units by express serve min(short, Q) of them at once, each worth its margin, and each of the Q
-costs what express costs more than the usual unit cost. The best Q is the newsvendor's: the quantile of the units short
-at 1 - extra cost / margin. Orders on the way, stock and demand are those of the plan; units are per item.
+short on some paths. Q units by express go to those first who wait on that day, and the rest serves new demand at once:
+min(short, Q - waiting) units, each worth its margin, and each of the Q costs what express costs more than the usual
+unit cost. Where nobody waits the best Q is the newsvendor's: the quantile of the units short at 1 - extra / margin.
+Orders on the way, stock and demand are those of the plan; units are per item.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from backorder_forecast.reorders import arrival_periods
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+GRID = 20
+"""Quantiles of the units short among which the express quantity is chosen."""
 COLUMNS = ("express_quantity", "express_date", "express_units", "express_saving")
 
 
@@ -49,7 +52,8 @@ def express_frame(
     -------
     DataFrame
         express_quantity (units, 0 where it does not pay), express_date (usable), express_units (mean units that it
-        serves in time), express_saving (money after its extra cost); empty where no express delivery is known.
+        serves in time), express_saving (money after its extra cost); empty where no express delivery, price or cost is
+        known.
 
     Examples
     --------
@@ -62,7 +66,8 @@ def express_frame(
     [[4.0, 4.0, 12.0]]
     """
     days = items["express_lead_time_days"].to_numpy(dtype=np.float64)
-    known = np.isfinite(days) & items["active"].to_numpy(dtype=bool)
+    priced = np.isfinite((items["price"] - items["unit_cost"]).to_numpy(dtype=np.float64))
+    known = np.isfinite(days) & items["active"].to_numpy(dtype=bool) & priced
     frame = pd.DataFrame(
         {"express_quantity": np.nan, "express_date": pd.NaT, "express_units": np.nan, "express_saving": np.nan},
         index=items.index,
@@ -73,19 +78,27 @@ def express_frame(
     wait = np.maximum(np.ceil(days[rows]), 1.0).astype(np.int64)
     first = arrival_periods(wait, clock)
     start = items["start"].to_numpy(dtype=np.float64)
-    short = _short_between(start, demand, receipts, rows, first, arrival, joins)
+    short, waiting = _short_between(start, demand, receipts, rows, first, arrival, joins)
     cost, price = (items[c].to_numpy(dtype=np.float64)[rows] for c in ("unit_cost", "price"))
     extra = np.maximum(np.nan_to_num(items["express_cost"].to_numpy(dtype=np.float64)[rows] - cost), 0.0)
     margin = price - cost
     pays = margin > extra
     level = np.where(pays, 1.0 - extra / np.where(pays, margin, 1.0), 0.0)
-    ranked = np.sort(short, axis=1)
-    place = np.ceil(np.minimum(level, highest_level) * short.shape[1] - 1e-9).astype(np.int64) - 1
-    wanted = np.where(pays & (place >= 0), np.take_along_axis(ranked, np.maximum(place, 0)[:, None], axis=1)[:, 0], 0.0)
+    wanted = np.sort(short + waiting, axis=1)
+    # The newsvendor's quantile, and others for paths on which some wait already.
+    levels = np.append(np.arange(1, GRID) / GRID * np.ones((len(rows), 1)), level[:, None], axis=1)
+    place = np.ceil(np.minimum(levels, highest_level) * short.shape[1] - 1e-9).astype(np.int64) - 1
+    units = np.where(place >= 0, np.take_along_axis(wanted, np.maximum(place, 0), axis=1), 0.0)
     pack = items["pack_size"].to_numpy(dtype=np.float64)[rows]
-    quantity = round_to_pack(np.ceil(wanted - 1e-9), moq=0.0, pack=np.where(pack > 0, pack, 1.0))
-    served = np.minimum(short, quantity[:, None]).mean(axis=1)
-    saving = served * margin - quantity * extra
+    pack = np.where(pack > 0, pack, 1.0)[:, None]
+    units = round_to_pack(np.ceil(units - 1e-9), moq=0.0, pack=pack)
+    left = np.maximum(units[:, :, None] - waiting[:, None, :], 0.0)
+    serves = np.minimum(short[:, None, :], left).mean(axis=2)
+    savings = np.where(pays[:, None], serves * margin[:, None] - units * extra[:, None], 0.0)
+    # Of equals the smaller quantity.
+    order = np.argsort(units, axis=1, kind="stable")
+    best = np.take_along_axis(order, np.take_along_axis(savings, order, axis=1).argmax(axis=1)[:, None], axis=1)
+    quantity, served, saving = (np.take_along_axis(v, best, axis=1)[:, 0] for v in (units, serves, savings))
     worth = (quantity > 0) & (saving > 0)
     frame.loc[items.index[rows], "express_quantity"] = np.where(worth, quantity, 0.0)
     frame.loc[items.index[rows], "express_date"] = clock.dates(np.where(worth, wait, np.nan)).to_numpy()
@@ -96,18 +109,21 @@ def express_frame(
 
 @nb.njit(cache=True, nogil=True)
 def _short_between(start, demand, receipts, rows, first, arrival, joins):  # type: ignore[no-untyped-def]
-    """Units short per path between two periods, shape (n_rows, n_paths)."""
+    """Units short per path between two periods, and those that wait at the first, shape (n_rows, n_paths)."""
     n_paths, n_periods = demand.shape[1:]
     out = np.zeros((rows.size, n_paths))
+    waiting = np.zeros((rows.size, n_paths))
     for k in range(rows.size):
         i = rows[k]
         for p in range(n_paths):
             level = start[i]
             for t in range(min(arrival[i, p], n_periods)):
                 level += receipts[i, p, t]
+                if t == first[k]:
+                    waiting[k, p] = max(-level, 0.0)
                 wanted = demand[i, p, t]
                 missed = max(wanted - max(level, 0.0), 0.0)
                 level -= wanted - (1.0 - joins[i]) * missed
                 if t >= first[k]:
                     out[k, p] += missed
-    return out
+    return out, waiting

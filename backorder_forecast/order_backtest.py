@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,7 +104,7 @@ def backtest_orders(
     if not chosen:
         raise InvalidSettings("there is no way of ordering to replay; leave ways out for the usual ones")
     replay = _Replay(tables, settings, n_reviews, chosen, start)
-    about = (replay.rows, n_reviews, start)
+    about = ([described(way) for way in chosen], n_reviews, start)
     saved = None if folder is None else Path(folder) / f"{state_name('orders', tables, settings, *about)}.npz"
     done = replay.resume(saved)
     for number in range(done, n_reviews):
@@ -115,9 +116,30 @@ def backtest_orders(
     return replay.result()
 
 
+def described(thing: object) -> str:
+    """What an object given by the user is, so that what was kept for one is not taken for another.
+
+    Raises
+    ------
+    InvalidSettings
+        If its attributes cannot be told from those of another, such as functions and models.
+    """
+    if isinstance(thing, str) or thing is None:
+        return repr(thing)
+    words = f"{type(thing).__module__}.{type(thing).__qualname__} {sorted(getattr(thing, '__dict__', {}).items())!r}"
+    words = repr(thing) if not getattr(thing, "__dict__", None) else words
+    # An address, or an array too long to be printed, tells nothing.
+    if " at 0x" in words or "..." in words:
+        raise InvalidSettings(
+            f"with folder= what is kept has to be told from that of another {type(thing).__name__}, and this one has no"
+            " plain attributes to tell it by; leave folder out, or give the class a __repr__ that names its parameters"
+        )
+    return words
+
+
 def state_name(kind: str, tables: Tables, settings: Settings, *about: object) -> str:
     """File name that belongs to these tables, settings and whatever else decides the state."""
-    digest = hashlib.sha256(repr((settings, *about, tables.as_of)).encode())
+    digest = hashlib.sha256(repr((version("backorder_forecast"), settings, *about, tables.as_of)).encode())
     for name in TABLES:
         frame = getattr(tables, name)
         digest.update(repr((name, list(frame.columns), len(frame))).encode())
@@ -249,11 +271,10 @@ class _Replay:
             whole.items.iloc[codes].reset_index(drop=True), whole.periods, whole.freq, whole.as_of,
             whole.demand[codes], whole.exposure[codes],
         )  # fmt: skip
+        self.facts = self._facts(known, history).iloc[codes].reset_index(drop=True)
         if number % self.renew == 0 or self.recipe is None:
             self.recipe = None
             self.lead = self._laws(known)
-            self.facts = self._facts(known, history).set_axis(range(len(history.panel.items))).iloc[codes]
-            self.facts = self.facts.reset_index(drop=True)
         rows = self.lead.law_rows(self.facts[["sku", "location", "supplier", "category"]])
         protected = protected_days(self.lead, rows, self.facts)
         if self.recipe is None:
@@ -304,6 +325,9 @@ class _Replay:
         if done and done < self.n_reviews and done % self.renew:
             # Choices and laws of the quarter that was broken off.
             self._known(done - done % self.renew)
+        elif done:
+            # Costs are those of the last review.
+            self._known(done - 1)
         return done
 
     def result(self) -> OrderBacktest:

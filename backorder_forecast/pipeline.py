@@ -8,7 +8,7 @@ from os import PathLike
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from backorder_forecast.answers import assemble, item_picture, with_answers
+from backorder_forecast.answers import assemble, item_picture, limit_notes, with_answers
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.fitting import Fitted, fit_world
@@ -93,7 +93,7 @@ def _plan(learned: Fitted, scenario: Scenario | None, timings: _Timings) -> Plan
 
     return Plan(
         frames=frames, settings=settings, as_of=tables.as_of, freq=fitted.history.panel.freq,
-        mapping_text=mapping_text(tables), notes=fitted.notes, pictures=picture,
+        mapping_text=mapping_text(tables), notes=(*fitted.notes, *limit_notes(frames, settings)), pictures=picture,
         timings=timings.seconds | _summed(results), what_ifs=what_if,
     )  # fmt: skip
 

@@ -326,7 +326,7 @@ def recommend_orders(
     remarks = terms_remarks(known, np.concatenate(yearly), orders["order_quantity"].to_numpy(), settings)
     wanted = orders["order_quantity"].to_numpy(dtype=np.float64, copy=True)
     quantity = capped_orders(wanted, known)
-    told = np.where(quantity < wanted, CUT, "")
+    told = np.where(quantity < wanted, f"{CUT}: its capacity until the next review", "")
     if limited:
         candidates, saving = (np.concatenate(part) for part in zip(*curves, strict=True))
         quantity, limits = within_limits(

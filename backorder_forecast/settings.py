@@ -273,8 +273,8 @@ class Settings:
     `calibrate_orders` chooses it on the past. In 18 simulated cases (Poisson demand of .02 to 3 a week, level known or
     uncertain, lost sales, lead time of three weeks) this value cost at most 5 % more than the best, but for one."""
     order_budget: float = 0.0
-    """Money that all orders of a plan together may cost, never exceeded; every item to be ordered then needs a cost. 0
-    for no limit."""
+    """Money that all orders of a plan together may cost, never exceeded; every item to be ordered then needs a cost.
+    Express deliveries, which are only suggested, come on top. 0 for no limit."""
     order_capacity: float = 0.0
     """Units that all orders of a plan together may have, such as what can be taken in; never exceeded. 0 for none."""
     review_days: int = 7

@@ -255,3 +255,34 @@ def test_orders_are_replayed_over_the_same_time_and_scored_beside_the_best_rival
 def test_origins_without_a_window_before_and_after_are_refused_with_the_dates(origins: Any) -> None:
     with pytest.raises(NotEnoughHistory, match=r"56 days of sales before it .* sales run from 2023-0.* to 2024-06-30"):
         backtest(shop_read(), origins=origins, settings=SETTINGS)
+
+
+def test_a_window_without_a_whole_period_is_refused_and_months_have_a_longer_one() -> None:
+    tables = shop()
+    monthly = tables["sales"].assign(date=tables["sales"]["date"].dt.to_period("M").dt.start_time)
+    read_once = read({"sales": monthly})
+    with pytest.raises(InvalidSettings, match=r"no whole period of the clock MS lies in the 28 days .* window_days of"):
+        backtest(read_once, origins=["2024-05-02"], settings=SETTINGS, window_days=28)
+    done = backtest(read_once, origins=1, settings=SETTINGS)
+    assert done.forecasts["actual"].sum() > 0
+
+
+def test_what_was_kept_for_one_model_is_not_taken_for_another(tmp_path: Path) -> None:
+    means = []
+    for alpha in (0.01, 0.9):
+        model = baseline("ses", alpha=alpha)
+        done = backtest(shop_read(), origins=1, settings=SETTINGS, demand_model=model, folder=tmp_path, order_reviews=0)
+        means.append(done.forecasts["mean"].sum())
+    assert means[0] != means[1]
+
+    class Unknown:
+        model = object()
+
+        def __init__(self) -> None:
+            self.inner = object()
+
+        def forecast(self, panel: Any, horizon: int, seed: int) -> Any:
+            raise NotImplementedError
+
+    with pytest.raises(InvalidSettings, match="no plain attributes to tell it by; leave folder out"):
+        backtest(shop_read(), origins=1, settings=SETTINGS, demand_model=Unknown(), folder=tmp_path)

@@ -36,7 +36,7 @@ def test_the_best_quantity_is_the_newsvendor_of_the_units_short() -> None:
     # One a day from a stock of k = 0 ... 9: empty on day k + 1; express serves days 3 to 10, the normal order day 11.
     demand = np.ones((1, 10, 20))
     demand[0, :, 0] += np.arange(10)
-    row = told(item(start=10.0), demand)
+    row = told(item(start=10.0), demand, joins=0.0)
     # Units short between: demand to day 10 less stock and less what was short before day 3.
     total = demand[0, :, :10].sum(axis=1)
     before = np.maximum(demand[0, :, :2].sum(axis=1) - 10.0, 0.0)
@@ -53,6 +53,17 @@ def test_the_best_quantity_is_the_newsvendor_of_the_units_short() -> None:
         assert 4.0 * np.minimum(short, other).mean() - other <= row["express_saving"] + 1e-9
 
 
+def test_who_waits_already_comes_first() -> None:
+    demand = np.ones((1, 4, 20))
+    # Five wait now and two more by day 3; one a day comes until the normal order on day 11.
+    row = told(item(start=-5.0, express_cost=6.5), demand)
+    assert row["express_quantity"] == 7 + 8
+    assert row["express_units"] == 8
+    assert row["express_saving"] == pytest.approx(4.0 * 8 - 0.5 * 15)
+    # At 3 more a unit the eight sales do not pay for fifteen units.
+    assert told(item(start=-5.0, express_cost=9.0), demand)["express_quantity"] == 0
+
+
 @pytest.mark.parametrize(
     "terms", [{"express_cost": 10.0}, {"express_cost": 40.0}, {"start": 90.0}, {"express_lead_time_days": 15.0}]
 )
@@ -62,7 +73,7 @@ def test_where_it_does_not_pay_nothing_is_sent_by_express(terms: dict[str, float
     assert pd.isna(row["express_date"])
 
 
-@pytest.mark.parametrize("terms", [{"express_lead_time_days": np.nan}, {"active": False}])
+@pytest.mark.parametrize("terms", [{"express_lead_time_days": np.nan}, {"active": False}, {"price": np.nan}])
 def test_without_an_express_service_nothing_is_said(terms: dict[str, object]) -> None:
     assert told(item(**terms), np.ones((1, 4, 20)))[list(COLUMNS)].isna().all()
 

@@ -182,6 +182,10 @@ def test_a_run_that_was_broken_off_goes_on_and_ends_the_same(tmp_path: Path, mon
     assert seen == [0.625, 0.75, 0.875, 1.0]
     pd.testing.assert_frame_equal(done.curve(), whole.curve())
     pd.testing.assert_frame_equal(done.reviews, whole.reviews)
+    # What is finished is read with the same result, costs of the last review included.
+    again = backtest_orders(shop_read(), n_reviews=N, settings=FAST, ways=WAYS, folder=tmp_path)
+    pd.testing.assert_frame_equal(again.items, whole.items)
+    pd.testing.assert_frame_equal(again.costs(), whole.costs())
     # Other settings are another run.
     other = backtest_orders(shop_read(), n_reviews=N, settings=FAST.replace(seed=1), ways=WAYS, folder=tmp_path)
     assert not other.curve().equals(done.curve())
@@ -243,6 +247,16 @@ def test_items_of_unknown_cost_are_left_out_and_said() -> None:
     left = done.items["scored"].to_numpy(dtype=bool)
     wanted = done.tallies.demand[left].sum()
     assert done.curve()["units_short"].max() <= wanted
+
+
+def test_an_item_that_ends_is_ordered_no_more() -> None:
+    tables = shop()
+    days = sorted(replayed().reviews["day"].unique())
+    tables["products"]["discontinued"] = days[3] + pd.Timedelta(days=3)
+    done = backtest_orders(read(tables), n_reviews=N, settings=FAST, ways=WAYS)
+    after = done.reviews[done.reviews["day"] > days[3]]
+    assert len(after)
+    assert (after["order_units"] == 0).all()
 
 
 def test_a_start_by_rule_says_so() -> None:

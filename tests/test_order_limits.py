@@ -13,7 +13,7 @@ from shop_fixture import SETTINGS, read, shop
 
 from backorder_forecast import Plan, SamplePaths, Settings, make_plan, recommend_orders
 from backorder_forecast.errors import InvalidSettings
-from backorder_forecast.order_limits import BELOW, CUT, RAISED, order_curves, within_limits
+from backorder_forecast.order_limits import BELOW, CUT, RAISED, UNCHECKED, order_curves, within_limits
 
 N_PATHS = 20
 
@@ -122,9 +122,15 @@ def shop_plan_with(settings: Settings = SETTINGS, **columns: Any) -> Plan:
 def test_a_plan_keeps_its_budget_and_its_capacity() -> None:
     free = make_plan(read(shop()), SETTINGS).reorders
     total, units = free["cost"].sum(), free["order_quantity"].sum()
-    half = shop_plan_with(SETTINGS.replace(order_budget=total / 2)).reorders
+    plan = shop_plan_with(SETTINGS.replace(order_budget=total / 2))
+    half = plan.reorders
+    assert any(note.startswith(f"orders take {half['cost'].sum():,.0f} of a budget of") for note in plan.notes)
     assert 0.3 * total < half["cost"].sum() <= total / 2
-    assert half["remark"].str.contains(CUT).any()
+    assert half["remark"].str.contains(f"{CUT}: the budget went to orders that save more").any()
+    left = half[half["remark"].str.startswith(CUT) & (half["order_quantity"] == 0)]
+    assert len(left)
+    assert left["reason"].str.startswith("needed, but not bought").all()
+    assert (left["urgency"] != "none").all(), "what is not bought is no less urgent"
     few = shop_plan_with(SETTINGS.replace(order_capacity=units / 3)).reorders
     assert few["order_quantity"].sum() <= units / 3
     enough = shop_plan_with(SETTINGS.replace(order_budget=2 * total)).reorders
@@ -150,3 +156,44 @@ def test_a_budget_among_goods_of_unknown_cost_is_refused() -> None:
         make_plan(read(tables), SETTINGS.replace(order_budget=100.0))
     with pytest.raises(InvalidSettings, match="order_budget is 0 or money, got -1"):
         Settings(order_budget=-1.0)
+
+
+def test_a_minimum_is_not_held_against_goods_of_unknown_cost() -> None:
+    need = np.full((2, N_PATHS), 10.0)
+    wanted = np.array([10.0, 10.0])
+    candidates, saving = curves(need, wanted, wanted)
+    for cost in ([np.nan, np.nan], [np.nan, 1.0]):
+        quantity, told = within_limits(
+            wanted, candidates, saving, unit_cost=np.array(cost), supplier=["A", "A"], supplier_minimum=np.full(2, 50.0)
+        )
+        assert quantity.tolist() == [10, 10]
+        assert told.tolist() == [UNCHECKED] * 2
+
+
+def test_a_budget_goes_to_the_suppliers_whose_minimum_it_reaches() -> None:
+    need = np.full((2, N_PATHS), 10.0)
+    wanted = np.array([10.0, 10.0])
+    candidates, saving = curves(need, wanted, wanted)
+    quantity, told = within_limits(
+        wanted, candidates, saving, unit_cost=np.full(2, 10.0), supplier=["A", "B"],
+        supplier_minimum=np.full(2, 90.0), budget=100.0,
+    )  # fmt: skip
+    assert sorted(quantity.tolist()) == [0, 10]
+    assert [words.startswith(CUT) for words in told] == [q == 0 for q in quantity]
+
+
+def test_with_many_minimums_most_of_a_budget_is_spent() -> None:
+    rng = np.random.default_rng(5)
+    n = 60
+    need = rng.poisson(rng.uniform(2, 12, n)[:, None], (n, N_PATHS)).astype(float)
+    wanted = np.ceil(np.quantile(need, 0.9, axis=1))
+    candidates, saving = curves(need, wanted, wanted)
+    cost = rng.uniform(1, 9, n).round(2)
+    supplier = np.repeat([f"S{k}" for k in range(10)], 6)
+    worth = pd.Series(wanted * cost).groupby(supplier).transform("sum").to_numpy()
+    budget = float((wanted * cost).sum()) * 0.8
+    quantity, _ = within_limits(
+        wanted, candidates, saving, unit_cost=cost, supplier=supplier.tolist(), supplier_minimum=0.9 * worth,
+        budget=budget,
+    )  # fmt: skip
+    assert 0.85 * budget < (quantity * cost).sum() <= budget

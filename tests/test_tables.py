@@ -351,3 +351,13 @@ def test_row_order_changes_nothing(order: list[int]) -> None:
     key = ["sku", "location", "quantity"]
     a, b = (t.sales.astype({"sku": "str", "location": "str"}).sort_values(key, ignore_index=True) for t in (one, other))
     pd.testing.assert_frame_equal(a, b, check_categorical=False)
+
+
+def test_a_stated_pattern_that_leaves_many_dates_unread_is_refused() -> None:
+    days = pd.date_range("2024-01-01", "2024-03-31")
+    written = pd.DataFrame({"sku": "A", "date": days.strftime("%d/%m/%Y"), "quantity": 1})
+    assert len(bf.read_tables({"sales": written}, date_format="%d/%m/%Y").sales) == 91
+    with pytest.raises(
+        bf.InvalidTables, match=r"(?s)55 of 91 dates do not fit date_format='%m/%d/%Y'.*found 13/01/2024"
+    ):
+        bf.read_tables({"sales": written}, date_format="%m/%d/%Y")

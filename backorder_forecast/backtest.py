@@ -97,7 +97,9 @@ class Backtest:
         weighted = self.scores.assign(
             v=self.scores["value"] * self.scores["n"], r=self.scores["rival_value"] * self.scores["n"]
         )
-        total = weighted.groupby(["stage", "score", "rival"], sort=False)[["v", "r", "n"]].sum().reset_index()
+        total = (
+            weighted.groupby(["stage", "score", "rival"], sort=False)[["v", "r", "n"]].sum(min_count=1).reset_index()
+        )
         n = np.maximum(total["n"], 1)
         return pd.DataFrame(
             {

@@ -28,7 +28,8 @@ def origin_scores(
 ) -> pd.DataFrame:  # fmt: skip
     """Scores per origin of what `backtest` keeps: origin, stage, score, value, rival, rival_value, n.
 
-    `level` is the nominal probability of promises.
+    `level` is the nominal probability of promises. Where no rule stands beside a score, rival is empty and rival_value
+    NaN.
     """
     columns = ["origin", "stage", "score", "value", "rival", "rival_value", "n"]
     rows: list[tuple[object, ...]] = []
@@ -68,10 +69,10 @@ def origin_scores(
         add(origin, "promise", "kept_share", kept, "nominal", level, len(part))
         slack = part["slack_days"].dropna()
         if len(slack):
-            add(origin, "promise", "slack_days", float(slack.mean()), "none", 0.0, len(slack))
+            add(origin, "promise", "slack_days", float(slack.mean()), "", np.nan, len(slack))
     for origin, part in promises[promises["moved"].notna()].groupby("origin"):
         moves = float((part["moved"] != 0).mean())
-        add(origin, "promise", "re_promises_per_line", moves, "none", 0.0, len(part))
+        add(origin, "promise", "re_promises_per_line", moves, "", np.nan, len(part))
     for origin, part in cutoffs.groupby("origin"):
         ours = float(part["money"].where(part["accepted"], 0.0).mean())
         every = float(part["money"].mean())

@@ -394,12 +394,19 @@ def _print_frame(frame: pd.DataFrame, title: str) -> None:
         kind = column_kind(column, frame[column])
         table.add_column(heading(column), justify="left" if kind in ("text", "category", "date") else "right")
         measured = kind == "number" and frame[column].dtype.kind == "f"
-        cells.append([f"{v:.4g}" for v in frame[column]] if measured else format_values(kind, frame[column]))
+        cells.append([_measured(v) for v in frame[column]] if measured else format_values(kind, frame[column]))
     for row in zip(*cells, strict=True):
         table.add_row(*row)
     # A file has no edge at which to cut a table.
     width = None if sys.stdout.isatty() else 240
     Console(file=sys.stdout, markup=False, highlight=False, width=width).print(table)
+
+
+def _measured(value: float) -> str:
+    """A score as people read it, the same digits in thousands as below them; nothing where there is none."""
+    if value != value:
+        return ""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHOWN, _NEAR = 20, 5
+"""Names up to which all are listed; how many are named of more."""
 FAILURE_COLUMNS = ("table", "row", "column", "problem", "found", "what_to_do")
 
 
@@ -74,6 +76,22 @@ def unknown_option(kind: str, given: str, valid: Iterable[str]) -> InvalidSettin
     near = difflib.get_close_matches(given, options, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     return InvalidSettings(f"unknown {kind} {given!r}{hint}; valid are: {', '.join(options)}")
+
+
+def unknown_name(kind: str, given: str, known: Sequence[str]) -> InvalidSettings:
+    """Error for a name that the data do not have: all names where they are few, else those that come near.
+
+    Examples
+    --------
+    >>> print(unknown_name("sku", "A-7x", [f"A-{n}" for n in range(1000)]))
+    unknown sku 'A-7x' among 1,000; near it: A-7, A-97, A-87, A-79, A-78
+    """
+    if len(known) <= _SHOWN:
+        return unknown_option(kind, given, known)
+    near = difflib.get_close_matches(given, known, n=_NEAR, cutoff=0.5)
+    folded = [k for k in known if given.casefold() in k.casefold()][:_NEAR]
+    near = list(dict.fromkeys([*near, *folded])) or list(known[:_NEAR])
+    return InvalidSettings(f"unknown {kind} {given!r} among {len(known):,}; near it: {', '.join(near)}")
 
 
 def _message(records: list[dict[str, Any]]) -> str:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.errors import BackorderForecastError, InvalidSettings, unknown_option
+from backorder_forecast.errors import BackorderForecastError, InvalidSettings, unknown_name, unknown_option
 from backorder_forecast.excel import SHEET_ROWS, write_excel
 from backorder_forecast.folder import read_folder, write_folder
 from backorder_forecast.frames import FRAMES, empty_frame, format_values, missing_columns
@@ -144,7 +144,7 @@ class Plan:
                 continue
             known = pd.concat([self.frames[name][column].astype(str) for name in ("items", "stockouts")]).unique()
             if str(wanted) not in known:
-                raise unknown_option(column, str(wanted), sorted(known))
+                raise unknown_name(column, str(wanted), sorted(known))
             keep &= (frame[column].astype(str) == str(wanted)).to_numpy()
         return frame if keep.all() else frame[keep].reset_index(drop=True)
 
@@ -360,7 +360,7 @@ class Plan:
         known = pd.concat([self.frames[name][["sku", "location"]] for name in ("items", "stockouts", "forecasts")])
         places = known.loc[known["sku"].astype(str) == str(sku), "location"].astype(str).unique().tolist()
         if not places:
-            raise unknown_option("sku", str(sku), known["sku"].astype(str).unique())
+            raise unknown_name("sku", str(sku), sorted(known["sku"].astype(str).unique()))
         if location is None and len(places) > 1:
             raise InvalidSettings(f"item {sku} is at several locations; name one of: {', '.join(sorted(places))}")
         if location is not None and location not in places:

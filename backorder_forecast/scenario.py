@@ -7,11 +7,11 @@ apply to one item.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from numbers import Real
 from types import MappingProxyType
 
@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.errors import InvalidSettings, unknown_option
+from backorder_forecast.errors import InvalidSettings, unknown_name, unknown_option
+from backorder_forecast.settings import named
 from backorder_forecast.supply_events import Closures, merged_closures
 
 BY = ("all", "sku", "category", "supplier", "product_type", "location")
@@ -40,12 +41,11 @@ _NAMED_BY = {
     "location": "sales or inventory (column location) would name them",
     "open order": "purchase_orders without a received_date, with po_id, sku and quantity_ordered, would name them",
 }
-_SHOWN = 20
-_NEAR = 5
 EXTRA_ORDER = "what-if order"
 """po_id of the orders that a scenario adds."""
 
 
+@partial(named, kind="change of a scenario")
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
     """Changes to try.
@@ -223,26 +223,32 @@ class Scenario:
         dates = {c: orders[c].dtype for c in orders if orders[c].dtype.kind == "M"}
         return both.astype(dates).reset_index(drop=True)
 
-    def fixed_days(self, lines: pd.DataFrame, as_of: pd.Timestamp) -> NDArray[np.int64]:
-        """Day on which each open line arrives because the scenario says so, 0 for the others, shape (n_lines,)."""
+    def fixed_days(
+        self, lines: pd.DataFrame, as_of: pd.Timestamp, placed: pd.DataFrame | None = None
+    ) -> NDArray[np.int64]:
+        """Day on which each open line arrives because the scenario says so, 0 for the others, shape (n_lines,).
+
+        `placed` are all purchase orders, po_id and received_date: one that came already is said to have.
+        """
         days = {sku: int(order[1]) for sku, order in self.extra_order.items() if isinstance(order, tuple)}
         added = (lines["po_id"] == EXTRA_ORDER).to_numpy()
         found = lines["sku"].astype("str").map(days).fillna(0).to_numpy(dtype=np.int64)
         fixed = np.where(added, found, 0)
         for name, when in self.order_arrives.items():
-            fixed[self._lines_of(name, lines)] = self._day(name, when, as_of)
+            fixed[self._lines_of(name, lines, placed)] = self._day(name, when, as_of)
         return fixed
 
     @staticmethod
-    def _lines_of(name: str, lines: pd.DataFrame) -> NDArray[np.bool_]:
+    def _lines_of(name: str, lines: pd.DataFrame, placed: pd.DataFrame | None) -> NDArray[np.bool_]:
         known = lines["po_id"].astype("str")
-        hit = (known == name).to_numpy()
-        if not hit.any():
-            bare = re.sub(r"^PO[ -]?", "", name, flags=re.IGNORECASE).strip()
-            hit = (known == bare).to_numpy() & (bare != "")
-        if not hit.any():
-            raise _unknown("open order", name, sorted(set(known) - {"", EXTRA_ORDER}))
-        return hit
+        hit = _is_order(known, name)
+        if hit.any():
+            return hit
+        if placed is not None and {"po_id", "received_date"} <= set(placed):
+            came = placed.loc[_is_order(placed["po_id"].astype("str"), name), "received_date"].dropna()
+            if len(came):
+                raise InvalidSettings(f"order {name!r} is already received, on {came.max():%Y-%m-%d}: name an open one")
+        raise _unknown("open order", name, sorted(set(known) - {"", EXTRA_ORDER}))
 
     @staticmethod
     def _day(name: str, when: float | str | pd.Timestamp, as_of: pd.Timestamp) -> int:
@@ -277,17 +283,21 @@ class Scenario:
             raise _unknown(by, name, sorted(set(facts[by].astype("str").fillna("")) - {""}))
 
 
+def _is_order(po_id: pd.Series, name: str) -> NDArray[np.bool_]:
+    """Lines of the order of that name, as po_id is written or else as sentences name it, shape (n_lines,)."""
+    hit = (po_id == name).to_numpy(dtype=bool)
+    if not hit.any():
+        bare = re.sub(r"^PO[ -]?", "", name, flags=re.IGNORECASE).strip()
+        hit = (po_id == bare).to_numpy(dtype=bool) & (bare != "")
+    return hit
+
+
 def _unknown(kind: str, name: str, known: list[str]) -> InvalidSettings:
     """Error for a name that nothing has: those that come near, or that none is known at all."""
     if not known:
         table = _NAMED_BY.get(kind, "")
         return InvalidSettings(f"unknown {kind} {name!r}: the tables name no {kind}" + (f"; {table}" if table else ""))
-    if len(known) <= _SHOWN:
-        return unknown_option(kind, name, known)
-    near = difflib.get_close_matches(name, known, n=_NEAR, cutoff=0.5)
-    folded = [k for k in known if name.casefold() in k.casefold()][:_NEAR]
-    near = list(dict.fromkeys([*near, *folded])) or known[:_NEAR]
-    return InvalidSettings(f"unknown {kind} {name!r} among {len(known):,}; near it: {', '.join(near)}")
+    return unknown_name(kind, name, known)
 
 
 def _is_day(when: object) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from itertools import pairwise
@@ -67,19 +67,25 @@ def _frozen(value: Mapping[str, Any]) -> Mapping[str, Any]:
 _T = TypeVar("_T")
 
 
-def _explained(settings: type[_T]) -> type[_T]:
-    """The class with every field in its docstring, where help() shows it, and with words for an unknown name."""
-    given = settings.__init__
-    names = [f.name for f in dataclasses.fields(settings)]  # type: ignore[arg-type]
+def named(options: type[_T], kind: str) -> type[_T]:
+    """A dataclass that tells an unknown name with the valid ones, in place of a TypeError."""
+    given = options.__init__
+    names = [f.name for f in dataclasses.fields(options)]  # type: ignore[arg-type]
 
     @wraps(given)
     def init(self: _T, **values: Any) -> None:
         for name in values:
             if name not in names:
-                raise unknown_option("setting", name, sorted(names))
+                raise unknown_option(kind, name, sorted(names))
         given(self, **values)
 
-    settings.__init__ = init  # type: ignore[method-assign,assignment]
+    options.__init__ = init  # type: ignore[method-assign,assignment]
+    return options
+
+
+def _explained(settings: type[_T]) -> type[_T]:
+    """The class with every field in its docstring, where help() shows it, and with words for an unknown name."""
+    settings = named(settings, "setting")
     if settings.__doc__:
         head, examples = settings.__doc__.split("    Examples\n", 1)
         entries = "".join(f"    {name}\n{indent(fill(words, 104), ' ' * 8)}\n" for name, words in meanings().items())
@@ -285,44 +291,52 @@ class Settings:
     """Stock above this quantile of demand over lead time + review + horizon is excess."""
 
     def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise InvalidSettings("; ".join(problems))
+        for name in ("patience_priors", "cutoff_bands"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+        for name in ("payment_hazard", "supplier_calendars", "notice_templates"):
+            object.__setattr__(self, name, _frozen(getattr(self, name)))
+
+    def _problems(self) -> Iterator[str]:
+        """What is wrong with the values, all of it."""
         for name, valid in _CHOICES.items():
             if getattr(self, name) not in valid:
-                raise unknown_option(name, str(getattr(self, name)), valid)
+                yield str(unknown_option(name, str(getattr(self, name)), valid))
+        strict = ("service_level", "promise_level", "excess_level")
         for name in _SHARES:
             value = getattr(self, name)
-            if not 0.0 <= value <= 1.0:
-                raise InvalidSettings(f"{name} is a share between 0 and 1, got {value!r}")
-        for name in ("service_level", "promise_level", "excess_level"):
+            if name not in strict and not 0.0 <= value <= 1.0:
+                yield f"{name} is a share between 0 and 1, got {value!r}"
+        for name in strict:
             if not 0.0 < getattr(self, name) < 1.0:
-                raise InvalidSettings(f"{name} lies strictly between 0 and 1, got {getattr(self, name)!r}")
+                yield f"{name} lies strictly between 0 and 1, got {getattr(self, name)!r}"
         if not self.watch_probability <= self.warning_probability <= self.critical_probability:
-            raise InvalidSettings(
+            yield (
                 "watch_probability, warning_probability and critical_probability do not fall in this order, got"
                 f" {self.watch_probability!r}, {self.warning_probability!r}, {self.critical_probability!r}"
             )
         for name, what in (("action_cost", "a cost in money"), ("order_budget", "money"), ("order_capacity", "units")):
             if not 0.0 <= getattr(self, name) < float("inf"):
-                raise InvalidSettings(f"{name} is 0 or {what}, got {getattr(self, name)!r}")
+                yield f"{name} is 0 or {what}, got {getattr(self, name)!r}"
         if self.action_cost > 0 and self.watch_probability == 0:
-            raise InvalidSettings("with an action_cost the watch_probability is above 0, got 0")
+            yield "with an action_cost the watch_probability is above 0, got 0"
         for name in _POSITIVE:
             if not getattr(self, name) > 0:
-                raise InvalidSettings(f"{name} is positive, got {getattr(self, name)!r}")
+                yield f"{name} is positive, got {getattr(self, name)!r}"
         for name in ("lead_time_pool_k", "lead_time_half_life_days"):
             if not getattr(self, name) >= 0:
-                raise InvalidSettings(f"{name} is 0 (chosen on the past) or positive, got {getattr(self, name)!r}")
+                yield f"{name} is 0 (chosen on the past) or positive, got {getattr(self, name)!r}"
         for name in _WHOLE:
             if not float(getattr(self, name)).is_integer():
-                raise InvalidSettings(f"{name} is a whole number, got {getattr(self, name)!r}")
+                yield f"{name} is a whole number, got {getattr(self, name)!r}"
         if not self.alphas or not all(0.0 < alpha <= 1.0 for alpha in self.alphas):
-            raise InvalidSettings(f"alphas are one or more numbers above 0 and up to 1, got {self.alphas!r}")
+            yield f"alphas are one or more numbers above 0 and up to 1, got {self.alphas!r}"
         for name in ("patience_priors", "cutoff_bands"):
             missing = [t for t in PRODUCT_TYPES if t not in getattr(self, name)]
             if missing:
-                raise InvalidSettings(f"{name} lacks the product type(s) {', '.join(missing)}")
-            object.__setattr__(self, name, _frozen(getattr(self, name)))
-        for name in ("payment_hazard", "supplier_calendars", "notice_templates"):
-            object.__setattr__(self, name, _frozen(getattr(self, name)))
+                yield f"{name} lacks the product type(s) {', '.join(missing)}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         # A mapping proxy cannot be pickled; rebuild from plain values.

@@ -61,7 +61,7 @@ def changed(fitted: Fitted, scenario: Scenario) -> Fitted:
     changed_world = replace(
         world, facts=facts, model=model, orders=orders, delays=delays, shocks=shocks, clock=clock,
         cutoffs=fit_cutoffs(facts, world.lines, world.patience, settings=settings),
-        fixed_days=scenario.fixed_days(orders.frame, as_of),
+        fixed_days=scenario.fixed_days(orders.frame, as_of, known.orders),
     )  # fmt: skip
     known = replace(known, flag_note=flags.note)
     notes = (f"what-if: {scenario.describe()}", *plan_notes(changed_world, fitted.history, known))

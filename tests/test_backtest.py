@@ -162,11 +162,15 @@ def test_promises_are_scored_by_share_kept_slack_and_how_often_they_moved() -> N
     promises, scores = replayed().promises, replayed().scores
     told = scores[scores["stage"] == "promise"].set_index(["score", "rival"]).sort_index()
     again = promises.duplicated(["order_id", "sku", "location"])
-    wanted = {("kept_share", "stated"), ("kept_share", "nominal"), ("slack_days", "none")}
-    assert set(told.index) == wanted | ({("re_promises_per_line", "none")} if again.any() else set())
+    wanted = {("kept_share", "stated"), ("kept_share", "nominal"), ("slack_days", "")}
+    assert set(told.index) == wanted | ({("re_promises_per_line", "")} if again.any() else set())
     nominal = scores[(scores["score"] == "kept_share") & (scores["rival"] == "nominal")]
     assert len(nominal) > 0
     assert (nominal["rival_value"] == SETTINGS.promise_level).all()
+    alone = replayed().summary().query("rival == ''")
+    assert scores.loc[scores["rival"] == "", "rival_value"].isna().all()
+    assert len(alone) > 0
+    assert alone["rival_value"].isna().all()
     slack = scores[scores["score"] == "slack_days"].set_index("origin")["value"]
     due = promises[promises["kept"].notna() & promises["filled_date"].notna()]
     days = (due["promise_date"] - due["filled_date"]).dt.days.groupby(due["origin"]).mean()

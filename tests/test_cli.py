@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from plan_fixture import made_up_plan
@@ -189,13 +190,13 @@ def test_validate_shows_the_mapping_and_accounts_for_every_row(shop: Path) -> No
 def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = pd.DataFrame(
         {
-            "stage": ["forecast"],
-            "score": ["pinball"],
-            "better": ["lower"],
-            "value": [0.81239],
-            "rival": ["SES"],
-            "rival_value": [1.0],
-            "n": [40],
+            "stage": ["forecast", "orders"],
+            "score": ["pinball", "cost"],
+            "better": ["lower", "lower"],
+            "value": [0.81239, 15520.4],
+            "rival": ["SES", ""],
+            "rival_value": [1.0, np.nan],
+            "n": [40, 2],
         }
     )
     asked: dict[str, Any] = {}
@@ -225,6 +226,8 @@ def test_backtest_prints_scores_and_writes_them(shop: Path, tmp_path: Path, monk
     assert "pinball" in result.stdout
     assert "lower" in result.stdout
     assert "0.8124" in result.stdout
+    assert "15,520" in result.stdout
+    assert "nan" not in result.stdout
     assert out.read_text().startswith("stage,score,better,value")
     assert json.loads(_run("backtest", shop, "--json").stdout)["scores"][0]["value"] == 0.81239
     assert (asked["demand_model"], asked["rivals"], asked["order_reviews"], asked["folder"]) == (None, [], None, None)

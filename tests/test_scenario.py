@@ -102,6 +102,12 @@ def test_impossible_changes_are_refused(options: dict[str, Any], message: str) -
         Scenario(**options)
 
 
+def test_an_unknown_change_is_told_with_the_valid_ones() -> None:
+    wrong: dict[str, Any] = {"on_hands": {"A": 3}}
+    with pytest.raises(InvalidSettings, match=r"'on_hands' \(did you mean 'on_hand'\?\); valid are: demand_factor, "):
+        Scenario(**wrong)
+
+
 def test_every_way_to_name_items_is_a_fact() -> None:
     assert set(BY) - {"all"} <= set(FACTS.columns)
 

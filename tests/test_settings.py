@@ -140,6 +140,17 @@ def test_an_unknown_setting_names_the_nearest() -> None:
         Settings(**wrong)
 
 
+def test_all_bad_values_are_told_at_once() -> None:
+    with pytest.raises(InvalidSettings) as told:
+        Settings(service_level=95, n_paths=-3, freq="W")
+    for part in (
+        "unknown freq 'W'",
+        "service_level lies strictly between 0 and 1, got 95",
+        "n_paths is positive, got -3",
+    ):
+        assert str(told.value).count(part) == 1
+
+
 def test_periods_are_those_of_the_clock() -> None:
     assert ("auto", *clock.FREQS) == FREQS
     for freq in FREQS:

@@ -156,6 +156,14 @@ def test_the_paths_of_the_causes_have_the_risk_of_the_projection(monkeypatch: py
         np.testing.assert_allclose(found, stated, atol=1e-12)
 
 
+def test_an_order_that_came_already_is_said_to_have() -> None:
+    orders = on_order(60, 20)
+    orders.loc[orders.index[0], "po_id"] = "4700"
+    day = orders["received_date"].iloc[0]
+    with pytest.raises(InvalidSettings, match=f"'PO 4700' is already received, on {day:%Y-%m-%d}"):
+        plan_of(3, orders, scenario=Scenario(order_arrives={"PO 4700": 3}))
+
+
 def test_causes_are_those_of_the_item_or_place_asked_for() -> None:
     plan = plan_of(3, on_order(60, 20))
     assert len(plan.causes()) == len(plan.causes("A")) == len(plan.causes(location="")) > 0

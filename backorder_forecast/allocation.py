@@ -48,7 +48,8 @@ def compare_allocations(
     Returns
     -------
     One row per rule and line: rule, order_id, sku, location, customer_id, quantity, filled_quantity (by the end of
-    the supply), first_date, fill_date (NaT where the supply does not reach the line), wait_days.
+    the supply), first_date, fill_date (NaT where the supply does not reach the line), wait_days, note (what the rule
+    would need and was not given: priority without priorities is first come, fair_share without weights has equal ones).
 
     Examples
     --------
@@ -72,6 +73,7 @@ def compare_allocations(
         part.insert(0, "rule", rule)
         part["first_date"], part["fill_date"] = queue.dates[first_row], queue.dates[last_row]
         part["wait_days"] = (part["fill_date"] - given["order_date"]).dt.days.clip(lower=0)
+        part["note"] = _not_given(rule, lines, weights)
         parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
@@ -121,7 +123,7 @@ def allocation_summary(comparison: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     rule, units_filled, lines_filled, lines_unfilled, mean_wait_days, worst_wait_days, concentration (sum of squared
-    shares of the filled units by customer: 1 is one customer, 1/n is n equal ones).
+    shares of the filled units by customer: 1 is one customer, 1/n is n equal ones), note.
     """
     records = []
     for rule, part in comparison.groupby("rule", sort=False):
@@ -130,9 +132,29 @@ def allocation_summary(comparison: pd.DataFrame) -> pd.DataFrame:
         units = float(by_customer.sum())
         share = by_customer / units if units > 0 else by_customer
         waits = part.loc[done, "wait_days"]
-        records.append((rule, units, int(done.sum()), int((~done).sum()), waits.mean(), waits.max(), (share**2).sum()))
+        records.append(
+            (
+                rule,
+                units,
+                int(done.sum()),
+                int((~done).sum()),
+                waits.mean(),
+                waits.max(),
+                (share**2).sum(),
+                part["note"].iloc[0],
+            )
+        )
     columns = ["rule", "units_filled", "lines_filled", "lines_unfilled", "mean_wait_days", "worst_wait_days"]
-    return pd.DataFrame(records, columns=[*columns, "concentration"])
+    return pd.DataFrame(records, columns=[*columns, "concentration", "note"])
+
+
+def _not_given(rule: str, lines: pd.DataFrame, weights: ArrayLike | None) -> str:
+    """What a rule was not given and what is done instead."""
+    if rule == "priority" and ("priority" not in lines or lines["priority"].isna().all()):
+        return "lines have no priority: served as first come; give a column priority (1 before 2)"
+    if rule == "fair_share" and weights is None:
+        return "no weights: every line weighs the same; give weights=, such as queues.purchase_weights(lines, sales)"
+    return ""
 
 
 class _Queue:

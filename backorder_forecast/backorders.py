@@ -215,13 +215,23 @@ def fill_date_frame(
 
     Returns
     -------
-    order_id, sku, location, customer_id, quantity, order_date, status, promised_date, first_date_0.5,
-    fill_date_0.1/_0.5/_0.8/_0.9/_0.95, promise_date, p_at_promise, p_by_promised (NaN without a promise),
-    p_unfilled (not within the horizon), waited_days, source (the supply that completes it). A quantile that is not
-    reached within the simulated days is NaT, never a far date. The end of `as_of` has passed: what can ship from stock
-    now ships on the day after, and a promise for `as_of` or before is broken where its line is still open.
+    order_id, sku, location, customer_id, quantity, order_date, status, promised_date, priority (NaN without
+    one), first_date_0.5, fill_date_0.1/_0.5/_0.8/_0.9/_0.95, promise_date, p_at_promise, p_by_promised (NaN without a
+    promise), p_unfilled (not within the horizon), waited_days, source (the supply that completes it). A quantile that
+    is not reached within the simulated days is NaT, never a far date. The end of `as_of` has passed: what can ship from
+    stock now ships on the day after, and a promise for `as_of` or before is broken where its line is still open.
     """
-    head = ["order_id", "sku", "location", "customer_id", "quantity", "order_date", "status", "promised_date"]
+    head = [
+        "order_id",
+        "sku",
+        "location",
+        "customer_id",
+        "quantity",
+        "order_date",
+        "status",
+        "promised_date",
+        "priority",
+    ]
     frame = lines[head].reset_index(drop=True)
     # Day 0 keeps the meaning of stock now for the source below.
     shipped = np.maximum(complete_day, 1)

@@ -106,6 +106,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "fill_date": Column("date", "Filled by", "Day by which the line is complete with the probability named."),
         "promise_date": Column("date", "Promise", "Earliest (business) day that can be promised at the promise level."),
         "promised_date": Column("date", "Promised before"),
+        "priority": Column("number", "Priority", "Rank of the line in your own table, 1 first; empty without one."),
         "p_by_promised": Column("share", "Kept by old date", "Probability of filling by the date promised before."),
         "p_unfilled": Column("share", "Not in horizon", "Probability that the line is not filled within the horizon."),
         "waited_days": Column("days", "Waited, days"),
@@ -123,7 +124,9 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "cutoff_if_less": Column("days", "… if 20 % less", "The own value with that assumption a fifth smaller."),
         "cutoff_if_more": Column("days", "… if 20 % more", "The own value with that assumption a fifth larger."),
         "p_never": Column("share", "Never filled"),
-        "expected_wait_days": Column("days", "Wait now, days", "Expected wait of a line taken today."),
+        "expected_wait_days": Column(
+            "days", "Wait now, days", "Expected (mean) wait of a line taken today; reasons name its median."
+        ),
         "basis": Column("category", "Rests on"),
         "max_open_quantity": Column(
             "units",

@@ -92,7 +92,7 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
         ),
         "lead_times": _BEHIND_TREND,
         "suppliers": (*_BEHIND_TREND, "disruption_days", "receipts_due", "receipts_come"),
-        "fill_dates": ("promised_date", "held_amount", "balance_amount"),
+        "fill_dates": ("promised_date", "priority", "held_amount", "balance_amount"),
         "wait_cutoffs": (
             "p_never", "own_cutoff_days", "band_share", "sensitive_to", "cutoff_if_less", "cutoff_if_more",
         ),

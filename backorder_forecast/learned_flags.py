@@ -35,7 +35,9 @@ _LEAST_WINDOWS = 50
 _SPREAD = 26
 _SMALL: dict[str, Any] = {"ratios": 0, "n_rounds": 80, "n_boosted": 1, "n_trees": 60, "min_leaf": 5}
 _FLAGS = ("critical", "warning", "watch")
-_ASSUMED = "the past says nothing of an assumed change"
+_ASSUMED = (
+    "the past says nothing of an assumed change; compare the flags with plan.what_if(Scenario()), or use compare_plans"
+)
 _LEARNED_ONLY = "not by its own projection: items in a like position ran out in the past"
 
 

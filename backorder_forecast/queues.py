@@ -86,7 +86,7 @@ def purchase_weights(
     Parameters
     ----------
     lines
-        Open lines: item, sku, location, customer_id, order_date, quantity.
+        Open lines: sku, location, customer_id, order_date, quantity.
     sales
         sku, location, customer_id, date, quantity.
 
@@ -95,8 +95,8 @@ def purchase_weights(
     Positive weights in units, shape (n_lines,).
     """
     key = ["sku", "location", "customer_id"]
-    start = lines.groupby("item")["order_date"].transform("min")
-    wanted = lines[key].astype("str").assign(start=start, quantity=lines["quantity"].to_numpy())
+    start = lines.groupby(["sku", "location"])["order_date"].transform("min")
+    wanted = lines[key].astype("str").assign(start=start.to_numpy(), quantity=lines["quantity"].to_numpy())
     wanted["line"] = np.arange(len(lines))
     sold = sales.loc[sales["sku"].isin(wanted["sku"].unique()), [*key, "date", "quantity"]]
     sold = sold.rename(columns={"quantity": "sold"}).astype(dict.fromkeys(key, "str"))

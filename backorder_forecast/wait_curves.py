@@ -121,7 +121,7 @@ def draw_wait_value(
     axes.axvline(cutoff_days, color=INK, linewidth=1.2, label=f"longest wait {cutoff_days:.0f} days")
     if np.isfinite(wait_days) and wait_days <= curve["days"].iloc[-1]:
         axes.axvline(
-            wait_days, color=ALARM, linewidth=1.2, linestyle=(0, (3, 2)), label=f"wait now {wait_days:.0f} days"
+            wait_days, color=ALARM, linewidth=1.2, linestyle=(0, (3, 2)), label=f"wait now {wait_days:.0f} days (mean)"
         )
     axes.margins(x=0)
     axes.set_xlabel("days a new line waits")
@@ -141,10 +141,12 @@ def wait_figure(curve: pd.DataFrame, cutoff: Mapping[Any, Any], *, width: float 
             high_days=cutoff["wait_cutoff_days_high"], wait_days=cutoff["expected_wait_days"],
         )  # fmt: skip
         figure.suptitle(f"{cutoff['sku']}: {cutoff['decision']}", x=0.012, ha="left", fontsize=11, weight="bold")
+        own, drawn = f"{cutoff['own_cutoff_days']:.0f}", f"{cutoff['wait_cutoff_days']:.0f}"
+        words = [] if own == drawn else [f"own value {own} days, drawn to {drawn} by the usual band"]
         if cutoff["sensitive_to"]:
             less, more = cutoff["cutoff_if_less"], cutoff["cutoff_if_more"]
-            words = f"own value {cutoff['own_cutoff_days']:.0f} days; with 20 % less or more {cutoff['sensitive_to']}"
-            axes.set_title(f"{words} {less:.0f} or {more:.0f}", loc="left", fontsize=8.5, color=MUTED)
+            words.append(f"with 20 % less or more {cutoff['sensitive_to']} {less:.0f} or {more:.0f}")
+        axes.set_title("; ".join(words), loc="left", fontsize=8.5, color=MUTED)
     return figure
 
 

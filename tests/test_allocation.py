@@ -257,6 +257,14 @@ def test_comparison_is_consistent(quantity: list[int], receipts: list[tuple[int,
     lines = make_lines(quantity, complete_only=[complete and k % 2 == 0 for k in range(len(quantity))])
     supply = supply_frame(*[(f"2024-02-{d:02d}", q) for d, q in receipts])
     table = compare_allocations(lines, supply)
+    notes = table.groupby("rule")["note"].first()
+    assert notes["fifo"] == ""
+    assert "give weights=" in notes["fair_share"]
+    bare = compare_allocations(lines.drop(columns="priority", errors="ignore"), supply, rules=["fifo", "priority"])
+    assert "served as first come" in bare["note"].iloc[-1]
+    assert allocation_summary(bare)["note"].tolist() == ["", bare["note"].iloc[-1]]
+    given = compare_allocations(lines.assign(priority=1.0), supply, weights=np.ones(len(lines)))
+    assert (given["note"] == "").all()
     mixed = compare_allocations(lines.iloc[::-1], supply.iloc[::-1])
     pd.testing.assert_frame_equal(table, mixed)
     done = table["fill_date"].notna()

@@ -38,6 +38,10 @@ def test_an_empty_frame_has_every_column_of_a_real_plan(name: str) -> None:
         assert column_kind(column) == column_kind(column, full[column]) or column == "trend"
 
 
+def test_waiting_lines_keep_the_priority_that_the_shop_gave_them() -> None:
+    assert set(shop_plan().fill_dates["priority"]) == {1.0, 2.0, 3.0}
+
+
 @pytest.mark.parametrize("name", FRAMES)
 def test_an_empty_frame_has_the_columns_and_dtypes_of_a_full_one(name: str) -> None:
     empty, full = empty_frame(name), made_up_plan().frames[name]

@@ -269,7 +269,7 @@ def test_too_few_stockouts_and_assumed_changes_switch_it_off() -> None:
     tables = bf.read_tables({"sales": stock.rename(columns={"on_hand": "quantity"}), "inventory": stock})
     assert "200 new stockouts at past snapshots, there are 0" in learn_flags(tables, np.ones(1), bf.Settings()).note
     changed = learn_flags(tables, np.ones(1), bf.Settings(), what_if=True)
-    assert "the past says nothing of an assumed change" in changed.note
+    assert "the past says nothing of an assumed change; compare the flags with plan.what_if(Scenario())" in changed.note
 
 
 def test_nothing_is_loaded_or_read_when_it_is_off(monkeypatch: pytest.MonkeyPatch) -> None:

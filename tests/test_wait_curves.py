@@ -98,6 +98,10 @@ def test_a_plan_names_and_draws_what_the_cutoff_rests_on(plan: bf.Plan) -> None:
     assert picture_png(figure) == picture_png(plan.plot_wait(row["sku"]))
     curve = plan.pictures(row["sku"], "").waits if plan.pictures else pd.DataFrame()
     assert len(wait_figure(curve, row.to_dict()).axes) == 1
+    pulled = wait_figure(curve, row.to_dict() | {"own_cutoff_days": 139.0, "wait_cutoff_days": 118.0}).axes[0]
+    assert "own value 139 days, drawn to 118 by the usual band" in pulled.get_title(loc="left")
+    as_is = wait_figure(curve, row.to_dict() | {"own_cutoff_days": 118.0, "wait_cutoff_days": 118.0}).axes[0]
+    assert "usual band" not in as_is.get_title(loc="left")
 
 
 def test_a_plan_without_paths_says_why_there_is_no_curve() -> None:

@@ -101,7 +101,7 @@ def test_plots_of_a_plan_and_of_a_saved_plan(tmp_path: Path) -> None:
 
 def test_plot_names_the_nearest_item_and_asks_for_the_location() -> None:
     plan = made_up_plan()
-    with pytest.raises(InvalidSettings, match="did you mean"):
+    with pytest.raises(InvalidSettings, match="near it: 001-SKU"):
         plan.plot("001-SKV")
     with pytest.raises(InvalidSettings, match="location of 001-SKU"):
         plan.plot("001-SKU", location="Oslo")
@@ -148,7 +148,7 @@ def test_settings_survive_a_round_and_name_what_changed() -> None:
         ({"seed": True}, "seed is a number"),
         ({"alphas": 0.1}, "alphas is a list"),
         ({"seeed": 1, "freq": 7}, "unknown setting 'seeed' .*; freq is a text"),
-        ({"service_level": 1.5}, "service_level is a share"),
+        ({"service_level": 1.5}, "service_level lies strictly between 0 and 1"),
     ],
 )
 def test_settings_of_the_wrong_kind_are_refused_all_at_once(values: dict[str, Any], words: str) -> None:

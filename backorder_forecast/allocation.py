@@ -1,7 +1,9 @@
 """The allocation rules side by side on the same lines and dated supply: who gets what when.
 
 Rules as in `allocation_rules.py`; here supply comes on dates, and a line is filled when the cumulative supply of its
-item reaches its need (`queues.py`). Quantities are units.
+item reaches its need (`queues.py`). Under fair share a line that takes all or nothing saves up its share until the last
+supply of its item; what cannot complete it then is poured again over the others. Whole quantities are shared unit by
+unit. Quantities are units.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import numba as nb
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.errors import InvalidSettings, InvalidTables
 from backorder_forecast.queues import TOLERANCE, cumulative_by_item, fair_filled, positive_weights, queue_needs
 from backorder_forecast.settings import ALLOCATIONS
 
@@ -35,13 +38,15 @@ def compare_allocations(
     Parameters
     ----------
     lines
-        sku, order_id, order_date, quantity; optionally location, customer_id, priority, complete_only.
+        sku, order_id, order_date, quantity; optionally location, customer_id, priority, complete_only. Text that is
+        missing is blank; a blank customer is unknown, and each of its lines counts as a customer of its own.
     supply
-        sku, date, quantity; optionally location. Stock on hand is supply dated today.
+        sku, date, quantity (not negative); optionally location. Stock on hand is supply dated today.
     weights
         Weights of fair share, shape (n_lines,).
     key_customers, reserve
-        Customers for whom the first `reserve` units of each item are kept, whether they want them or not.
+        Customers for whom the first `reserve` units of each item are kept, whether they want them or not; they get
+        them by the rule.
     customer_cap
         Most units of an item that one customer gets, oldest lines first.
 
@@ -50,6 +55,13 @@ def compare_allocations(
     One row per rule and line: rule, order_id, sku, location, customer_id, quantity, filled_quantity (by the end of
     the supply), first_date, fill_date (NaT where the supply does not reach the line), wait_days, note (what the rule
     would need and was not given: priority without priorities is first come, fair_share without weights has equal ones).
+
+    Raises
+    ------
+    InvalidTables
+        Where columns are missing, or rows lack an sku, a date or a quantity; all problems at once.
+    InvalidSettings
+        For an unknown rule, or a reserve or cap that is no number of units.
 
     Examples
     --------
@@ -111,7 +123,7 @@ def allocation_by_date(
             total = queue.total_by(date)
             filled = queue.filled(rule, total)
             done = int((filled >= quantity * (1 - TOLERANCE)).sum())
-            served = queue.lines.loc[filled > TOLERANCE, "customer_id"].nunique()
+            served = _customers(queue.lines.loc[filled > TOLERANCE, "customer_id"]).nunique()
             records.append((rule, pd.Timestamp(date), queue.supplied(date), float(filled.sum()), done, served))
     names = ["rule", "date", "units_supplied", "units_filled", "lines_filled", "customers_served"]
     return pd.DataFrame(records, columns=names).astype({"date": "datetime64[s]"})
@@ -123,12 +135,14 @@ def allocation_summary(comparison: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     rule, units_filled, lines_filled, lines_unfilled, mean_wait_days, worst_wait_days, concentration (sum of squared
-    shares of the filled units by customer: 1 is one customer, 1/n is n equal ones), note.
+    shares of the filled units by customer: 1 is one customer, 1/n is n equal ones; a line without a customer is one of
+    its own), note.
     """
     records = []
     for rule, part in comparison.groupby("rule", sort=False):
         done = part["fill_date"].notna()
-        by_customer = part.groupby("customer_id")["filled_quantity"].sum().to_numpy()
+        customer = _customers(part["customer_id"]).to_numpy()
+        by_customer = part.groupby(customer)["filled_quantity"].sum().to_numpy()
         units = float(by_customer.sum())
         share = by_customer / units if units > 0 else by_customer
         waits = part.loc[done, "wait_days"]
@@ -169,21 +183,19 @@ class _Queue:
         reserve: float,
         customer_cap: float | None,
     ) -> None:
-        given = lines.assign(**{c: lines.get(c, "") for c in ("location", "customer_id")})
-        given["order_date"] = pd.to_datetime(given["order_date"])
+        given, supply = _checked(lines, supply)
         given["weight"] = positive_weights(weights, len(given))
-        given["complete_only"] = lines["complete_only"].eq(True) if "complete_only" in lines else False
+        given["complete_only"] = given["complete_only"].eq(True) if "complete_only" in given else False
         given["item"] = given.groupby(["sku", "location"], sort=True).ngroup()
         self.lines = given.sort_values(["item", "order_date", "order_id"], kind="stable", ignore_index=True)
         self.item = self.lines["item"].to_numpy(np.int64)
-        self.key = self.lines["customer_id"].astype("str").isin([str(c) for c in key_customers]).to_numpy(bool)
+        self.key = self.lines["customer_id"].isin([str(c) for c in key_customers]).to_numpy(bool)
         if not 0.0 <= reserve < np.inf:
-            raise ValueError(f"reserve is a number of units, not negative, got {reserve!r}")
+            raise InvalidSettings(f"reserve is a number of units, not negative, got {reserve!r}")
         self.reserve = float(reserve)
         self.allowed = _capped(self.lines, customer_cap)
-        place = supply.assign(location=supply.get("location", ""), date=pd.to_datetime(supply["date"]))
         codes = self.lines[["sku", "location", "item"]].drop_duplicates()
-        place = place.merge(codes, on=["sku", "location"]).sort_values(["item", "date", "quantity"], kind="stable")
+        place = supply.merge(codes, on=["sku", "location"]).sort_values(["item", "date", "quantity"], kind="stable")
         counts = np.bincount(place["item"], minlength=len(codes))
         self.pointers = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
         self.running = cumulative_by_item(self.pointers, place["quantity"].to_numpy(np.float64))
@@ -207,44 +219,136 @@ class _Queue:
 
     def needs(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Cumulative supply at which each line's first and last unit are served; infinite where it never is."""
-        kept, (first, complete) = self._kept(), self._rest(rule)
-        own = np.minimum(self.allowed, self.reserve_part)
-        first = np.where(own >= np.minimum(self.allowed, 1.0) - TOLERANCE, kept + np.minimum(own, 1.0), first)
-        complete = np.where(self.allowed - own <= TOLERANCE, kept + own, complete)
-        whole = self.lines["complete_only"].to_numpy(bool)
-        first = np.where(whole, complete, first)
-        short = self.allowed < self.lines["quantity"].to_numpy(np.float64) * (1 - TOLERANCE)
-        return np.where(self.allowed > 0, first, np.inf), np.where(short, np.inf, complete)
+        first, complete = self._saving_needs(rule)
+        if rule != "fair_share":
+            return first, complete
+        # What is poured again at the end comes with the last supply.
+        end = self.total
+        filled = self.filled(rule, end)
+        first = np.where(
+            (filled > 0) & (filled >= np.minimum(self.allowed, 1.0) - TOLERANCE), np.minimum(first, end), first
+        )
+        done = filled >= self.lines["quantity"].to_numpy(np.float64) * (1 - TOLERANCE)
+        return first, np.where(done, np.minimum(complete, end), complete)
 
     def filled(self, rule: str, total: NDArray[np.float64]) -> NDArray[np.float64]:
         """Units of each line once its item's supply (one entry per line) is given out."""
-        held = np.clip(np.minimum(total, self.reserve) - self._kept(), 0.0, self.reserve_part)
-        rest, left = self.allowed - self.reserve_part, np.maximum(total - self.reserve, 0.0)
-        if rule == "fair_share":
-            share = fair_filled(_starts(self.item), rest, self.lines["weight"].to_numpy(np.float64), left)
-        else:
-            _, complete = self._rest(rule)
-            share = np.clip(left + self.reserve - (complete - rest), 0.0, rest)
-        _, need = self.needs(rule)
-        filled = held + np.where(rest > 0, share, 0.0)
-        short = self.lines["complete_only"].to_numpy(bool) & (total + TOLERANCE * np.maximum(1.0, total) < need)
-        return np.where(short, 0.0, filled)
+        _, key_complete = self._key_needs(rule)
+        held = self._given(rule, self._key_wants, key_complete, np.minimum(total, self.reserve))
+        rest, left = self.allowed - self.reserve_part(rule), np.maximum(total - self.reserve, 0.0)
+        _, complete = self._rest(rule)
+        share = self._given(rule, rest, complete - self.reserve, left)
+        _, need = self._saving_needs(rule)
+        whole = self.lines["complete_only"].to_numpy(bool)
+        short = whole & (total + TOLERANCE * np.maximum(1.0, total) < need)
+        last = total >= self.total * (1 - TOLERANCE)
+        if rule == "fair_share" and (short & last).any():
+            share = self._poured_again(rest, left, share, last)
+            short = np.where(last, whole & (held + share < self.allowed * (1 - TOLERANCE)), short)
+        return np.where(short, 0.0, held + np.where(rest > 0, share, 0.0))
+
+    def reserve_part(self, rule: str) -> NDArray[np.float64]:
+        """Units of each line that come from the reserve, given to key lines by the rule."""
+        _, complete = self._key_needs(rule)
+        return self._given(rule, self._key_wants, complete, np.full(len(self.item), self.reserve))
 
     @property
-    def reserve_part(self) -> NDArray[np.float64]:
-        """Units of each line that come from the reserve, oldest key lines first."""
-        return np.clip(self.reserve - self._kept(), 0.0, np.where(self.key, self.allowed, 0.0))
+    def _key_wants(self) -> NDArray[np.float64]:
+        return np.where(self.key, self.allowed, 0.0)
 
-    def _kept(self) -> NDArray[np.float64]:
-        """Units that key lines before each line want of its item."""
-        wanted = np.where(self.key, self.allowed, 0.0)
-        return np.asarray(cumulative_by_item(_starts(self.item), wanted) - wanted)
+    def _key_needs(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Needs of the key lines if there were no others."""
+        return queue_needs(self.lines.assign(quantity=self._key_wants), rule=rule, weights=self.lines["weight"])
 
     def _rest(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Needs of what the reserve leaves open: all of the reserve comes before."""
-        rest = self.lines.assign(quantity=self.allowed - self.reserve_part)
+        rest = self.lines.assign(quantity=self.allowed - self.reserve_part(rule))
         first, complete = queue_needs(rest, rule=rule, weights=rest["weight"])
         return first + self.reserve, complete + self.reserve
+
+    def _saving_needs(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Needs while every line that takes all or nothing still saves up its share."""
+        (key_first, key_complete), (first, complete) = self._key_needs(rule), self._rest(rule)
+        own = self.reserve_part(rule)
+        first = np.where((own > 0) & (own >= np.minimum(self.allowed, 1.0) - TOLERANCE), key_first, first)
+        complete = np.where((own > 0) & (self.allowed - own <= TOLERANCE), key_complete, complete)
+        first = np.where(self.lines["complete_only"].to_numpy(bool), complete, first)
+        short = self.allowed < self.lines["quantity"].to_numpy(np.float64) * (1 - TOLERANCE)
+        return np.where(self.allowed > 0, first, np.inf), np.where(short, np.inf, complete)
+
+    def _given(
+        self, rule: str, wants: NDArray[np.float64], complete: NDArray[np.float64], supply: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Units of each line of a supply (one entry per line), given the supply that completes it."""
+        if rule == "fair_share":
+            return np.asarray(fair_filled(_starts(self.item), wants, self.lines["weight"].to_numpy(np.float64), supply))
+        return np.asarray(np.clip(supply - (complete - wants), 0.0, wants))
+
+    def _poured_again(
+        self,
+        wants: NDArray[np.float64],
+        supply: NDArray[np.float64],
+        share: NDArray[np.float64],
+        last: NDArray[np.bool_],
+    ) -> NDArray[np.float64]:
+        """Fair shares without the lines that take all or nothing and stay short, farthest from complete first."""
+        wanted, whole = wants.copy(), self.lines["complete_only"].to_numpy(bool) & last
+        share, weight = share.copy(), self.lines["weight"].to_numpy(np.float64)
+        while (short := whole & (wanted > 0) & (share < wanted * (1 - TOLERANCE))).any():
+            reached = np.round(share / np.where(wanted > 0, wanted, 1.0), 7)
+            out = pd.DataFrame({"item": self.item, "reached": reached, "row": -np.arange(len(share))})[short]
+            first = out.sort_values(["item", "reached", "row"]).drop_duplicates("item")
+            wanted[-first["row"].to_numpy()] = 0.0
+            rows = np.isin(self.item, first["item"])
+            share[rows] = fair_filled(_starts(self.item[rows]), wanted[rows], weight[rows], supply[rows])
+        return share
+
+
+def _checked(lines: pd.DataFrame, supply: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lines and supply with text keys, dates and numbers; all that cannot be used is raised at once."""
+    tables, failures = [], []
+    for name, frame, date in (("lines", lines, "order_date"), ("supply", supply, "date")):
+        needed = ["sku", "order_id", date, "quantity"] if name == "lines" else ["sku", date, "quantity"]
+        found = ", ".join(map(str, frame.columns))
+        missing = [c for c in needed if c not in frame]
+        failures += [_failure(name, "", c, "needed column is missing", found, "add it") for c in missing]
+        table = frame.reset_index(drop=True)
+        for column in ("sku", "location", "customer_id"):
+            text = table[column] if column in table else pd.Series("", index=table.index)
+            table[column] = text.astype("str").fillna("").str.strip()
+        days = pd.to_datetime(table.get(date, pd.Series(pd.NaT, index=table.index)), errors="coerce")
+        quantity = pd.to_numeric(table.get("quantity", pd.Series(np.nan, index=table.index)), errors="coerce")
+        least = quantity > 0 if name == "lines" else quantity >= 0
+        sign = "above 0" if name == "lines" else "of 0 or more"
+        wrong = {
+            "sku": (table["sku"] == "", "no item named", "name the item, or leave the row out"),
+            date: (days.isna(), "not a date", "write the day as YYYY-MM-DD, or leave the row out"),
+            "quantity": (
+                ~(least & np.isfinite(quantity)),
+                f"not a number of units {sign}",
+                "correct it, or leave the row out",
+            ),
+        }
+        for column, (bad, problem, what) in wrong.items():
+            if column not in missing:
+                given = frame[column].to_numpy()
+                at = np.flatnonzero(bad).tolist()
+                failures += [_failure(name, k + 1, column, problem, given[k], what) for k in at]
+        table[date], table["quantity"] = days, quantity.astype(np.float64)
+        tables.append(table)
+    if failures:
+        raise InvalidTables(failures)
+    return tables[0], tables[1].drop(columns="customer_id")
+
+
+def _failure(table: str, row: int | str, column: str, problem: str, found: object, what: str) -> dict[str, object]:
+    return {"table": table, "row": row, "column": column, "problem": problem, "found": str(found), "what_to_do": what}
+
+
+def _customers(names: pd.Series) -> pd.Series:
+    """Customer of each line; a line without one is a customer of its own."""
+    known = names.astype("str").fillna("").reset_index(drop=True)
+    return ("=" + known).where(known != "", known.index.astype("str"))
 
 
 def _starts(item: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -257,10 +361,10 @@ def _capped(lines: pd.DataFrame, cap: float | None) -> NDArray[np.float64]:
     if cap is None:
         return quantity
     if not 0.0 <= cap < np.inf:
-        raise ValueError(f"customer_cap is a number of units, not negative, got {cap!r}")
+        raise InvalidSettings(f"customer_cap is a number of units, not negative, got {cap!r}")
     allowed = np.zeros(len(lines))
     left: dict[tuple[int, str], float] = {}
-    customers = zip(lines["item"], lines["customer_id"].astype("str"), lines["complete_only"], strict=True)
+    customers = zip(lines["item"], lines["customer_id"], lines["complete_only"], strict=True)
     for k, (item, customer, whole) in enumerate(customers):
         # Unknown customers are no one customer.
         have = left.get((item, customer), cap) if customer else cap

@@ -193,7 +193,8 @@ def _share_fairly(wants: _Wants) -> NDArray[np.float64]:
         short = wants.complete_only & (wanted > 0) & (share < wants.asked * (1 - TOLERANCE))
         if not short.any():
             return share
-        reached = np.where(short, share / np.where(wants.asked > 0, wants.asked, 1.0), np.inf)
+        # Rounded, so that lines equally far are told apart by their place and not by the last bits.
+        reached = np.where(short, np.round(share / np.where(wants.asked > 0, wants.asked, 1.0), 7), np.inf)
         wanted[len(wanted) - 1 - int(np.argmin(reached[::-1]))] = 0.0
 
 

@@ -143,7 +143,16 @@ def fair_filled(
         for k in range(lo, hi):
             have = supply[k] + TOLERANCE * max(1.0, supply[k])
             low, high = 0.0, demand[k]
+            # All that is wanted, to the last bit: bisection only comes near it.
+            if whole:
+                served = _served_units(lo, hi, k, high, demand, weight)
+            else:
+                served = _poured(lo, hi, high / weight[k], demand, weight)
+            if served <= have:
+                low = high
             for _ in range(64):
+                if high - low < TOLERANCE:
+                    break
                 unit = np.floor((low + high + 1.0) / 2.0) if whole else (low + high) / 2.0
                 if whole:
                     fits = _served_units(lo, hi, k, unit, demand, weight) <= have
@@ -155,8 +164,6 @@ def fair_filled(
                     high = unit - 1.0
                 else:
                     high = unit
-                if high - low < TOLERANCE:
-                    break
             out[k] = low
     return out
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from backorder_forecast.allocation import allocation_by_date, allocation_summary, compare_allocations
 from backorder_forecast.allocation_rules import allocate_fair_share, allocate_fifo, allocate_priority
 from backorder_forecast.atp import atp_accumulated, atp_backward, earliest_period, ship_schedule
-from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.errors import InvalidSettings, InvalidTables
 from backorder_forecast.queues import purchase_weights, queue_needs
 
 KNOWN: dict[str, Any] = json.loads((Path(__file__).parent / "known_answers" / "allocation.json").read_text())
@@ -353,3 +353,96 @@ def test_a_cap_leaves_units_to_others_and_known_lines_without_a_customer_alone()
     whole = lines.assign(complete_only=True)
     table = compare_allocations(whole, supply, rules=["fifo"], customer_cap=6)
     assert table["filled_quantity"].tolist() == [5.0, 0.0, 3.0]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(list(RULES)),
+    st.lists(
+        st.tuples(st.integers(1, 12), st.booleans(), st.booleans(), st.integers(1, 3), st.integers(1, 5)),
+        min_size=1, max_size=7,
+    ),
+    st.integers(0, 50), st.integers(0, 15), st.booleans(),
+)  # fmt: skip
+def test_supply_of_one_day_is_given_out_as_by_the_plain_rule(
+    rule: str, rows: list[tuple[int, bool, bool, int, int]], supply: int, reserve: int, whole_lines: bool
+) -> None:
+    units, key, flags, priority, weights = (np.array(c) for c in zip(*rows, strict=True))
+    # Whole units are shared unit by unit there, so that shares are compared in broken ones.
+    demand, flags = units * 0.37, flags & whole_lines
+    options: dict[str, Any] = {"priority": priority, "complete_only": flags}
+    plain = RULES[rule](supply * 0.37, demand, weights=weights, key=key, reserve=reserve * 0.37, **options)
+    lines = make_lines(demand.tolist(), customer_id=np.where(key, "x", ""), **options)
+    receipts = supply_frame(("2024-03-01", supply * 0.37))
+    table = compare_allocations(
+        lines, receipts, rules=[rule], weights=weights, key_customers=["x"], reserve=reserve * 0.37
+    )
+    np.testing.assert_allclose(table["filled_quantity"], plain, atol=1e-6)
+    assert (table["fill_date"].notna() == (plain >= demand - 1e-6)).all()
+
+
+def test_what_a_line_saved_up_is_poured_again_with_the_last_supply() -> None:
+    lines = make_lines([7, 3, 1, 6], complete_only=[False, False, False, True])
+    once = compare_allocations(lines, supply_frame(("2024-02-01", 12)), rules=["fair_share"])
+    assert once["filled_quantity"].tolist() == [7.0, 3.0, 1.0, 0.0]
+    assert once["fill_date"].notna().tolist() == [True, True, True, False]
+    supply = supply_frame(("2024-02-01", 6), ("2024-02-09", 6), ("2024-02-20", 0))
+    by_date = allocation_by_date(lines, supply, rules=["fair_share"])
+    # On the first day the last line still saves up; the last units to come are those of the ninth.
+    assert by_date["units_filled"].tolist() == [5.0, 11.0, 11.0]
+    assert by_date["lines_filled"].tolist() == [1, 3, 3]
+    late = compare_allocations(lines, supply, rules=["fair_share"])
+    assert late["fill_date"].dt.day.tolist()[:3] == [9, 9, 1]
+    # What the first of two gives up completes the other.
+    both = make_lines([5, 6], complete_only=True)
+    table = compare_allocations(both, supply_frame(("2024-02-01", 6)), rules=["fair_share"])
+    assert table["filled_quantity"].tolist() == [5.0, 0.0]
+    assert (table["first_date"].notna() == table["fill_date"].notna()).all()
+
+
+def test_the_reserve_goes_by_the_rule() -> None:
+    lines = make_lines([4, 4, 4], customer_id=["x", "x", "y"], priority=[2, 1, 1])
+    supply = supply_frame(("2024-02-01", 4))
+    table = compare_allocations(lines, supply, key_customers=["x"], reserve=4)
+    filled = {rule: part["filled_quantity"].tolist() for rule, part in table.groupby("rule")}
+    assert filled == {"fifo": [4.0, 0.0, 0.0], "priority": [0.0, 4.0, 0.0], "fair_share": [2.0, 2.0, 0.0]}
+
+
+def test_all_that_cannot_be_compared_is_told_at_once() -> None:
+    lines = make_lines([4, np.nan, -4, 2, 1], customer_id="x").drop(columns="order_date").astype({"sku": "object"})
+    lines.loc[4, "sku"] = np.nan
+    supply = supply_frame(("2024-02-01", 4), ("2024-02-02", 1), ("2024-02-03", -1))
+    supply.loc[0, "date"], supply.loc[1, "quantity"] = pd.NaT, np.nan
+    for ask in (compare_allocations, allocation_by_date):
+        with pytest.raises(InvalidTables) as caught:
+            ask(lines, supply)
+        found = caught.value.failures[["table", "row", "column"]].to_numpy().tolist()
+        assert found == [
+            ["lines", "", "order_date"], ["lines", 5, "sku"], ["lines", 2, "quantity"], ["lines", 3, "quantity"],
+            ["supply", 1, "date"], ["supply", 2, "quantity"], ["supply", 3, "quantity"],
+        ]  # fmt: skip
+    assert "supply, row 1, column date: not a date; found NaT" in str(caught.value)
+    with pytest.raises(InvalidTables, match="lines, column quantity: needed column is missing; found sku, order_id"):
+        compare_allocations(pd.DataFrame({"sku": ["A"], "order_id": ["a"]}), supply_frame(("2024-02-01", 4)))
+    with pytest.raises(InvalidSettings, match="reserve is a number of units, not negative, got -1"):
+        compare_allocations(make_lines([1]), supply_frame(("2024-02-01", 4)), reserve=-1)
+
+
+def test_blank_text_is_blank_and_numbers_are_names_too() -> None:
+    lines = make_lines([4, 3], location=[np.nan, ""], sku=[17, 17], customer_id=[None, "x"])
+    supply = supply_frame(("2024-02-01", 5)).assign(sku="17", location=np.nan)
+    table = compare_allocations(lines, supply, rules=["fifo"], key_customers=["x"])
+    assert table["filled_quantity"].tolist() == [4.0, 1.0]
+    assert table["customer_id"].tolist() == ["", "x"]
+
+
+@pytest.mark.parametrize("unknown", ["left out", "", np.nan])
+def test_unknown_customers_are_no_one_customer(unknown: Any) -> None:
+    lines = make_lines([2, 2, 2, 2])
+    if unknown != "left out":
+        lines["customer_id"] = [unknown, unknown, "x", "x"]
+    supply = supply_frame(("2024-02-01", 8))
+    served = 4 if unknown == "left out" else 3
+    assert allocation_by_date(lines, supply, rules=["fifo"])["customers_served"].tolist() == [served]
+    share = allocation_summary(compare_allocations(lines, supply, rules=["fifo"]))["concentration"].iloc[0]
+    assert share == pytest.approx(1 / 4 if served == 4 else 1 / 16 + 1 / 16 + 1 / 4)

@@ -201,6 +201,8 @@ class _Queue:
         self.running = cumulative_by_item(self.pointers, place["quantity"].to_numpy(np.float64))
         self.dates = np.append(place["date"].to_numpy("datetime64[s]"), np.datetime64("NaT", "s"))
         self._place = place
+        # Needs by rule and part, asked for on every date.
+        self._known: dict[tuple[str, str], tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
 
     @property
     def total(self) -> NDArray[np.float64]:
@@ -258,13 +260,18 @@ class _Queue:
 
     def _key_needs(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Needs of the key lines if there were no others."""
-        return queue_needs(self.lines.assign(quantity=self._key_wants), rule=rule, weights=self.lines["weight"])
+        if (rule, "key") not in self._known:
+            wants = self.lines.assign(quantity=self._key_wants)
+            self._known[rule, "key"] = queue_needs(wants, rule=rule, weights=wants["weight"])
+        return self._known[rule, "key"]
 
     def _rest(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Needs of what the reserve leaves open: all of the reserve comes before."""
-        rest = self.lines.assign(quantity=self.allowed - self.reserve_part(rule))
-        first, complete = queue_needs(rest, rule=rule, weights=rest["weight"])
-        return first + self.reserve, complete + self.reserve
+        if (rule, "rest") not in self._known:
+            rest = self.lines.assign(quantity=self.allowed - self.reserve_part(rule))
+            first, complete = queue_needs(rest, rule=rule, weights=rest["weight"])
+            self._known[rule, "rest"] = first + self.reserve, complete + self.reserve
+        return self._known[rule, "rest"]
 
     def _saving_needs(self, rule: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Needs while every line that takes all or nothing still saves up its share."""

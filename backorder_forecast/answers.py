@@ -140,8 +140,8 @@ def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
     )  # fmt: skip
 
 
-def with_answers(picture: ItemPicture, frames: dict[str, pd.DataFrame]) -> ItemPicture:
-    """The picture with the dates that the frames of the plan name."""
+def with_answers(picture: ItemPicture, frames: dict[str, pd.DataFrame], *, horizon_days: int) -> ItemPicture:
+    """The picture with the dates that the frames of the plan name, over their horizon."""
     from dataclasses import replace
 
     def of_item(name: str) -> pd.DataFrame:
@@ -155,7 +155,7 @@ def with_answers(picture: ItemPicture, frames: dict[str, pd.DataFrame]) -> ItemP
     if not len(risk):
         return replace(picture, backorders=lines.reset_index(drop=True))
     row = risk.iloc[0]
-    share = f"{row['p_stockout']:.0%} chance to run out"
+    share = f"{row['p_stockout']:.0%} chance to run out within {horizon_days} days, nothing more ordered"
     title = f"{picture.sku}: already out of stock" if row["already_out"] else f"{picture.sku}: {share}"
     return replace(
         picture, title=f"{title} ({row['flag']})", backorders=lines.reset_index(drop=True),

@@ -85,7 +85,7 @@ def _plan(learned: Fitted, scenario: Scenario | None, timings: _Timings) -> Plan
     timings.lap("frames")
 
     def picture(sku: str, location: str) -> ItemPicture:
-        return with_answers(item_picture(fitted, sku, location), frames)
+        return with_answers(item_picture(fitted, sku, location), frames, horizon_days=settings.horizon_days)
 
     def what_if(later: Scenario) -> Plan:
         check_inputs(tables, settings, later)

@@ -319,7 +319,7 @@ def test_a_closure_makes_orders_last_as_long_as_a_delay_of_the_same_days() -> No
     sold["quantity"] = np.random.default_rng(3).poisson(6, len(sold)).astype(np.float64)
     plan, days = plan_of(60, delivered(), sales=sold), 60
     late = plan.what_if(Scenario(supplier_delay_days={"ACME": days}))
-    shut = plan.what_if(Scenario(supplier_closed={"ACME": (ago(-1), ago(-days))}))
+    shut = plan.what_if(Scenario(supplier_closed={"ACME": (f"{ago(-1):%Y-%m-%d}", f"{ago(-days):%Y-%m-%d}")}))
     known = plan_of(60, delivered(), sales=sold, events=event("closure", 1, days, supplier="ACME"))
     columns = ["safety_stock", "order_up_to_level"]
     usual, *longer = (p.reorders[columns].iloc[0].to_numpy(np.float64) for p in (plan, late, shut, known))

@@ -40,11 +40,11 @@ Floats = NDArray[np.float64]
 
 SERVICE_LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.995)
 """Targets of ways that aim at a service level."""
-Z_LEVELS = (0.75, 0.9, 0.95, 0.98, 0.995, 0.9995, 0.99999)
+Z_LEVELS = (0.25, 0.5, 0.75, 0.9, 0.98, 0.995, 0.9995, 0.99999)
 """The same for z sigma sqrt(L), which falls short of the level it names."""
 COST_FACTORS = (0.1, 0.25, 0.5, 1.0, 2.0)
 """Factors on the cost of a unit short."""
-RAISES = (0.0, 0.25, 0.5, 1.0, 1.5, 2.5)
+RAISES = (-0.4, -0.2, 0.0, 0.25, 0.5, 1.0, 1.5, 2.5)
 """Shares by which a moving average is raised."""
 PLAN, BY_COST = "plan", "plan, by cost"
 AVERAGE_DAYS, SPREAD_DAYS = 91, 364

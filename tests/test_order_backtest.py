@@ -160,6 +160,7 @@ def test_cores_buckets_and_row_order_change_nothing() -> None:
     pd.testing.assert_frame_equal(other.reviews, replayed().reviews)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_broken_off_goes_on_and_ends_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(day: str, share: float) -> None:
         if share >= 0.5:

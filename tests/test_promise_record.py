@@ -108,7 +108,7 @@ def test_the_dates_of_a_frame_are_those_of_the_kept_levels() -> None:
     days = np.arange(1, 101, dtype=np.int32)[None, :]
     line = {"order_id": "1", "sku": "S", "location": "", "customer_id": "", "quantity": 1.0, "status": "created",
             "order_date": AS_OF, "promised_date": AS_OF + pd.Timedelta(days=50), "waited_days": 0,
-            "item": 0}  # fmt: skip
+            "item": 0, "priority": np.nan}  # fmt: skip
     orders = pd.DataFrame({"po_id": [], "supplier": [], "order_date": []})
     frame = fill_date_frame(
         pd.DataFrame([line]), days, days, line_start=np.array([0, 1]), orders=orders,

@@ -88,6 +88,7 @@ def test_without_the_data_the_command_says_so(
     assert capsys.readouterr().out.startswith("skipped: no folder ")
 
 
+@pytest.mark.slow
 def test_the_command_shows_mapping_summary_and_figures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +101,7 @@ def test_the_command_shows_mapping_summary_and_figures(
     assert pd.read_json(figures, typ="series")["stockouts_rows"] == 599
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "day"), INPUTS)
 def test_every_frame_has_its_columns_and_an_empty_one_its_reason(name: str, day: str) -> None:
     plan = plan_of(name, day)

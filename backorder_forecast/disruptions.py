@@ -138,6 +138,8 @@ def stop_evidence(purchase_orders: pd.DataFrame, lead: LeadTimes, closures: Clos
     recent = (is_open | ((came >= 0) & (age - came < LOOK_BACK))).nonzero()[0]
     lines, age, came, is_open = lines.iloc[recent].reset_index(drop=True), age[recent], came[recent], is_open[recent]
     supplier, names = pd.factorize(lines["supplier"].astype("str"), sort=True)
+    # Before it was recorded nobody could have seen it come.
+    entry = (lines["recorded_date"] - lines["order_date"]).dt.days.to_numpy(dtype=np.int64)
     order = lines.groupby(["supplier", "po_id", "order_date"], sort=True).ngroup().to_numpy(dtype=np.int64)
     n_orders = int(order.max()) + 1 if len(order) else 0
     open_days = np.ones((len(names), LOOK_BACK), dtype=bool)
@@ -149,7 +151,8 @@ def stop_evidence(purchase_orders: pd.DataFrame, lead: LeadTimes, closures: Clos
     together = _come_together(found.lines, found.receipts, names)[supplier]
     weight = np.bincount(order, minlength=1)[order] ** -together if len(order) else np.zeros(0)
     own = _counts(
-        lead.cdf, lead.law_rows(lines), age, np.where(is_open, -1, came), weight, supplier.astype(np.int64), open_days
+        lead.cdf, lead.law_rows(lines), age, entry, np.where(is_open, -1, came), weight, supplier.astype(np.int64),
+        open_days,
     )  # fmt: skip
     expected, received = (_summed(values, supplier, len(names)) for values in own)
     p, days, seen = _posterior(expected, received)
@@ -340,7 +343,7 @@ def _posterior(expected: Floats, received: Floats) -> tuple[Floats, Floats, Ints
 
 
 @nb.njit(cache=True, nogil=True)
-def _counts(cdf, rows, age, came, weight, supplier, open_days):  # type: ignore[no-untyped-def]
+def _counts(cdf, rows, age, entry, came, weight, supplier, open_days):  # type: ignore[no-untyped-def]
     """Receipts expected and seen in the last 1 ... LOOK_BACK days, per line."""
     back = open_days.shape[1]
     expected, received = np.zeros((len(rows), back)), np.zeros((len(rows), back))
@@ -349,7 +352,7 @@ def _counts(cdf, rows, age, came, weight, supplier, open_days):  # type: ignore[
         for s in range(back):
             # The s-th day before `as_of` was day t of this order.
             t = age[i] - s
-            if t < 1:
+            if t <= entry[i]:
                 break
             if came[i] >= 0 and t > came[i]:
                 continue

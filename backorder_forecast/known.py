@@ -75,6 +75,11 @@ def known_at(name: str, frame: pd.DataFrame, as_of: pd.Timestamp, *, undated: bo
     if name == "purchase_orders":
         later = later | (frame["order_date"].isna() & (frame["received_date"] > as_of)).to_numpy()
     asides = [(column, later)] if later.any() else []
+    if name == "purchase_orders" and "recorded_date" in frame:
+        unrecorded = (frame["recorded_date"] > as_of).to_numpy() & ~later
+        if unrecorded.any():
+            asides.append(("recorded_date", unrecorded))
+            later = later | unrecorded
     if name == "backorders":
         for written, rows in _written_later(frame, later, as_of):
             asides.append((written, rows))

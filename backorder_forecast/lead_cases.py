@@ -4,11 +4,17 @@ A line's receipts, its open rest and its cancelled rest are cases: whole days, w
 line x recency). Open at a day is what had not arrived by then, whatever came later, so that the same lines can be
 looked back at from several days. Days run from the order, or from `early` days before the date first promised: the
 second tells how late a supplier is against its own promises.
+
+Delayed entry (left truncation): a line that entered the records after its order could not have been seen arriving
+before, so it counts among those waiting only at ages beyond its age at entry. What of it had arrived by then (the day
+of entry included) tells no duration: had all of it come, the line would often not be in the records at all. A line
+recorded when everything had arrived is such a case, entered in retrospect; it stays in the scorecards. Klein &
+Moeschberger (2003), Survival Analysis, 2nd ed., section 4.6.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -25,12 +31,16 @@ OPEN, ARRIVED, CANCELLED = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """What the lines tell about durations; entries are aligned, `line` is a row of the lines."""
+    """What the lines tell about durations; rows are aligned, `line` is a row of the lines.
+
+    `entry` is the age after which a case counts among those waiting, always below `days`; -1 is from the beginning.
+    """
 
     line: IntArray
     days: IntArray
     cause: IntArray
     weight: FloatArray
+    entry: IntArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +53,8 @@ class LineTimes:
         Last known day.
     ordered, promised_days
         Day of the order and days from it to the first promise (-1 for none), shape (n_lines,).
+    entered
+        Day on which the line entered the records, at least `ordered`, shape (n_lines,).
     open_share, cancelled_share, cancelled
         Shares still open and cancelled at `as_of`, and the day of the cancellation, shape (n_lines,).
     receipt_line, received, receipt_share
@@ -54,6 +66,7 @@ class LineTimes:
     as_of: int
     ordered: IntArray
     promised_days: IntArray
+    entered: IntArray
     open_share: FloatArray
     cancelled_share: FloatArray
     cancelled: IntArray
@@ -74,6 +87,13 @@ class LineTimes:
             return np.asarray(until - self.ordered[line], dtype=np.int64)
         return self.calendars.elapsed(self.supplier.iloc[line], self.ordered[line], until)
 
+    def entry_ages(self, line: IntArray) -> IntArray:
+        """Age of each line after which it could be seen arriving, on the days of `elapsed`; -1 from the beginning."""
+        late = self.entered > self.ordered
+        if not late.any():
+            return np.full(len(line), -1, dtype=np.int64)
+        return np.where(late[line], self.elapsed(line, self.entered[line]), -1)
+
     def calendar_days(self, line: IntArray, days: FloatArray) -> FloatArray:
         """The same back to calendar days, (n, m)."""
         if not self.calendars.counts:
@@ -90,6 +110,7 @@ def line_times(orders: OrderLines, *, longest: int, calendars: WorkCalendars | N
     return LineTimes(
         as_of=int(_numbers(pd.Series([orders.as_of]))[0]),
         ordered=ordered,
+        entered=np.maximum(_numbers(lines["recorded_date"]), ordered),
         promised_days=np.where((ahead >= 0) & (ahead <= longest), ahead, -1),
         open_share=lines["open_share"].to_numpy(dtype=np.float64),
         cancelled_share=lines["cancelled_share"].to_numpy(dtype=np.float64),
@@ -110,9 +131,9 @@ def cases_of(times: LineTimes, half_life_days: float, *, origin: int | None = No
     times
         The lines.
     half_life_days
-        Age at which a past order counts half.
+        Days after which a past order counts half; they run from the day on which it entered the records.
     origin
-        Day at the end of which the lines are looked at; default the last known day.
+        Day at the end of which the lines are looked at; default the last known day. Lines recorded later are unknown.
     early
         None counts days from the order; a number of days counts from that many days before the first promise, and
         leaves out lines without one and open lines that have not come so far.
@@ -127,7 +148,7 @@ def cases_of(times: LineTimes, half_life_days: float, *, origin: int | None = No
     [[3], [10, 5], [12, 15]]
     """
     day = times.as_of if origin is None else origin
-    begun = times.ordered <= day
+    begun = times.entered <= day
     came = begun[times.receipt_line] & (times.received <= day)
     coming = begun[times.receipt_line] & ~came
     over = (times.cancelled != NO_DAY) & (times.cancelled <= day)
@@ -139,12 +160,36 @@ def cases_of(times: LineTimes, half_life_days: float, *, origin: int | None = No
     until = np.concatenate([times.received[came], np.full(len(is_open), day), times.cancelled[ended]])
     cause = np.repeat([ARRIVED, OPEN, CANCELLED], [len(arrived), len(is_open), len(ended)])
     share = np.concatenate([times.receipt_share[came], rest[is_open], times.cancelled_share[ended]])
-    weight = share * 0.5 ** ((day - times.ordered[line]) / half_life_days)
+    weight = share * 0.5 ** ((day - times.entered[line]) / half_life_days)
+    entry = times.entry_ages(line)
     if early is None:
-        return Cases(line, times.elapsed(line, until), cause, weight)
-    days = until - times.ordered[line] + early - times.promised_days[line]
-    told = (times.promised_days[line] >= 0) & ((days >= 0) | (cause == ARRIVED))
-    return Cases(line[told], np.maximum(days[told], 0), cause[told], weight[told])
+        days = times.elapsed(line, until)
+        return _at_risk(Cases(line, days, cause, weight, entry))
+    shift = early - times.promised_days[line]
+    late = times.entered[line] > times.ordered[line]
+    entry = np.where(late, np.maximum(times.entered[line] - times.ordered[line] + shift, -1), -1)
+    days = until - times.ordered[line] + shift
+    told = (
+        (times.promised_days[line] >= 0) & ((days >= 0) | (cause == ARRIVED)) & ((until > times.entered[line]) | ~late)
+    )
+    days = np.maximum(days, 0)
+    return _at_risk(Cases(line[told], days[told], cause[told], weight[told], entry[told]))
+
+
+def lines_of_laws(times: LineTimes) -> NDArray[np.bool_]:
+    """Lines that belong to a law: all that tell a duration, or would had they been in the records from their order on.
+
+    Examples
+    --------
+    >>> from backorder_forecast.order_lines import order_lines
+    >>> rows = pd.DataFrame({"supplier": "ACME", "order_date": "2024-01-01", "received_date": "2024-01-08",
+    ...     "recorded_date": ["2024-01-03", "2024-01-20"]})
+    >>> times = line_times(order_lines(rows, as_of="2024-01-31"), longest=730)
+    >>> lines_of_laws(times).tolist(), cases_of(times, 1e9).line.tolist()
+    ([True, True], [0])
+    """
+    always = cases_of(replace(times, entered=times.ordered), 1.0)
+    return np.bincount(always.line, minlength=times.n_lines) > 0
 
 
 def most_early(times: LineTimes, limit: int) -> int:
@@ -152,6 +197,14 @@ def most_early(times: LineTimes, limit: int) -> int:
     late = times.received - times.ordered[times.receipt_line] - times.promised_days[times.receipt_line]
     late = late[times.promised_days[times.receipt_line] >= 0]
     return int(min(max(-int(late.min(initial=0)), 0) + 1, limit))
+
+
+def _at_risk(cases: Cases) -> Cases:
+    """Without the cases that ended before they could have been seen to."""
+    seen = cases.entry < cases.days
+    if seen.all():
+        return cases
+    return Cases(cases.line[seen], cases.days[seen], cases.cause[seen], cases.weight[seen], cases.entry[seen])
 
 
 def _numbers(dates: pd.Series) -> IntArray:

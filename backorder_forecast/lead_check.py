@@ -3,7 +3,9 @@
 At up to `ORIGINS` past days the laws are fitted to what was known then, open orders as open, and asked about the orders
 placed until the next of these days. An order counts by 1 / (share of the orders of its window that are old enough to
 show a lead time as long as its own): orders that are still open would otherwise make everything look quicker (Robins &
-Rotnitzky 1992; weights beyond `MOST_WEIGHT` are cut off). The same scores choose the half-life, how strongly small
+Rotnitzky 1992; weights beyond `MOST_WEIGHT` are cut off). An order that was recorded after it was placed was not known
+before: it belongs to the window of the day on which it was recorded, and is foretold given that it had not arrived by
+then. The same scores choose the half-life, how strongly small
 groups lean on their parents, which levels of the tree earn their keep, and whether days are counted from the order or
 from the promised date. Nothing is corrected here: the interval shown is the one that was scored.
 
@@ -20,7 +22,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.lead_cases import LineTimes, cases_of, most_early
-from backorder_forecast.lead_laws import FloatArray, IntArray, law_quantiles, residual_quantiles
+from backorder_forecast.lead_laws import FloatArray, IntArray, residual_quantiles
 from backorder_forecast.lead_tree import OPTIONAL_LEVELS, Tree, fit_tree, tail_survival
 from backorder_forecast.settings import Settings
 from backorder_forecast.streams import stable_hash
@@ -80,12 +82,13 @@ class LeadCheck:
 
 @dataclass(frozen=True, eq=False)
 class _Window:
-    """Receipts to be foretold from an origin: their lines, days, weights."""
+    """Receipts to be foretold from an origin: their lines, days, weights, and the age (-1: none) that was known."""
 
     origin: int
     line: IntArray
     days: IntArray
     weight: FloatArray
+    age: IntArray
 
 
 def check_lead_times(tree: Tree, times: LineTimes, settings: Settings, *, median: float) -> LeadCheck:
@@ -140,26 +143,28 @@ def check_lead_times(tree: Tree, times: LineTimes, settings: Settings, *, median
 
 
 def _windows(times: LineTimes) -> list[_Window]:
-    """Origins at equal numbers of orders, and the receipts of the orders between them."""
+    """Origins at equal numbers of orders, and the receipts of the orders that entered the records between them."""
     if not len(times.received):
         return []
-    ordered = np.sort(times.ordered)
-    places = (len(ordered) * np.linspace(FIRST_SHARE, 1.0, ORIGINS + 1)).astype(np.int64)
+    entered = np.sort(times.entered)
+    places = (len(entered) * np.linspace(FIRST_SHARE, 1.0, ORIGINS + 1)).astype(np.int64)
     # The end of the day before a quantile, so that no window knows orders of its own first day.
-    origins = np.unique(ordered[places[:-1].clip(max=len(ordered) - 1)] - 1)
+    origins = np.unique(entered[places[:-1].clip(max=len(entered) - 1)] - 1)
     ends = np.append(origins[1:], times.as_of)
+    age = times.entry_ages(times.receipt_line)
+    seen = times.elapsed(times.receipt_line, times.received) > age
     found = []
     for origin, end in zip(origins, ends, strict=True):
-        inside = (times.ordered > origin) & (times.ordered <= end)
-        rows = np.flatnonzero(inside[times.receipt_line])
-        if not len(rows) or not (times.ordered <= origin).any():
+        inside = (times.entered > origin) & (times.entered <= end)
+        rows = np.flatnonzero(inside[times.receipt_line] & seen)
+        if not len(rows) or not (times.entered <= origin).any():
             continue
         line = times.receipt_line[rows]
         days = times.received[rows] - times.ordered[line]
-        ages = np.sort(times.as_of - times.ordered[inside])
-        old_enough = len(ages) - np.searchsorted(ages, days, side="left")
-        weight = times.receipt_share[rows] * np.minimum(len(ages) / np.maximum(old_enough, 1), MOST_WEIGHT)
-        found.append(_Window(int(origin), line, days, weight))
+        watched = np.sort(times.as_of - times.entered[inside])
+        long_enough = len(watched) - np.searchsorted(watched, times.received[rows] - times.entered[line], side="left")
+        weight = times.receipt_share[rows] * np.minimum(len(watched) / np.maximum(long_enough, 1), MOST_WEIGHT)
+        found.append(_Window(int(origin), line, days, weight, age[rows]))
     return found
 
 
@@ -174,21 +179,19 @@ def _foretold(
         if choice.from_promise:
             cdf, tail, early = found
             promised = times.promised_days[window.line]
-            wait = early - promised - 1
-            late = (
-                residual_quantiles(cdf, tail, rows, np.maximum(wait, -1), np.array(LEVELS))
-                + np.maximum(wait, -1)[:, None]
-            )
+            since = times.entered[window.line] - times.ordered[window.line]
+            wait = np.maximum(early - promised + np.where(since > 0, since, -1), -1)
+            late = residual_quantiles(cdf, tail, rows, wait, np.array(LEVELS)) + wait[:, None]
             values = np.maximum(late - early + promised[:, None], 0.0)
             plain = promised < 0
             if plain.any():
                 durations = fit_choice(
                     tree, times, replace(choice, from_promise=False), settings, median=median, origin=window.origin
                 )
-                said = law_quantiles(durations[0], durations[1], rows[plain], np.array(LEVELS))
+                said = _foretold_days(durations[0], durations[1], rows[plain], window.age[plain])
                 values[plain] = times.calendar_days(window.line[plain], said)
         else:
-            said = law_quantiles(found[0], found[1], rows, np.array(LEVELS))
+            said = _foretold_days(found[0], found[1], rows, window.age)
             values = times.calendar_days(window.line, said)
         values = np.minimum(values, float(len(found[1])))
         days = window.days[:, None].astype(np.float64)
@@ -228,6 +231,11 @@ def fit_choice(
     return *fit_tree(plain, cases, tail, settings, k=choice.k, kept=choice.kept, width=width)[:1], tail, early
 
 
+def _foretold_days(cdf: FloatArray, tail: FloatArray, rows: IntArray, age: IntArray) -> FloatArray:
+    """Days from the order, given that nothing had come up to an age (-1: nothing is known)."""
+    return np.asarray(residual_quantiles(cdf, tail, rows, age, np.array(LEVELS)) + age[:, None])
+
+
 def most_specific(tree: Tree, lines: IntArray) -> IntArray:
     """Row of the most specific law of each line."""
     rows = np.zeros(len(lines), dtype=np.int64)
@@ -255,8 +263,8 @@ def _sample(tree: Tree, times: LineTimes) -> tuple[Tree, LineTimes]:
     place = np.cumsum(keep) - 1
     mine = keep[times.receipt_line]
     few = replace(
-        times, ordered=times.ordered[keep], promised_days=times.promised_days[keep], open_share=times.open_share[keep],
-        cancelled_share=times.cancelled_share[keep], cancelled=times.cancelled[keep],
+        times, ordered=times.ordered[keep], promised_days=times.promised_days[keep], entered=times.entered[keep],
+        open_share=times.open_share[keep], cancelled_share=times.cancelled_share[keep], cancelled=times.cancelled[keep],
         receipt_line=place[times.receipt_line[mine]], received=times.received[mine],
         receipt_share=times.receipt_share[mine], supplier=times.supplier[keep].reset_index(drop=True),
     )  # fmt: skip

@@ -8,6 +8,11 @@ open at its age pulls the hazard down to that age and says nothing beyond it. Wh
 Far out, where k S(t-1) has shrunk to nothing, the parent's hazard still counts for `FEWEST` orders, so that one late
 order does not make all that wait as long come on its day.
 
+Y(t) holds only orders that entered the records at an age below t: of those that were open when the records began, early
+ages are not counted as survived, since quick ones among them were never recorded. Where few have entered yet Y is small
+and the parent's k S(t-1) orders keep a single early arrival from deciding the law (the product-limit estimate alone
+would fall to 0 there; Klein & Moeschberger 2003, section 4.6). The root leans on its tail law in the same way.
+
 Beyond T, and where a law leaves hardly anyone waiting, the tail law continues: a log-logistic survival curve from day
 0, of which the part beyond the age in question is used. Hjort (1990), Annals of Statistics 18:1259-1294.
 """
@@ -77,8 +82,9 @@ def effective_weights(law: IntArray, weight: FloatArray, n_laws: int) -> tuple[F
 
 
 def pooled_laws(
-    law: IntArray, days: IntArray, event: NDArray[np.bool_], weight: FloatArray, parents: FloatArray, k: float
-) -> FloatArray:
+    law: IntArray, days: IntArray, event: NDArray[np.bool_], weight: FloatArray, parents: FloatArray, k: float,
+    *, entry: IntArray | None = None,
+) -> FloatArray:  # fmt: skip
     """Laws of many groups at once, each pooled with its parent.
 
     Parameters
@@ -90,6 +96,8 @@ def pooled_laws(
         Parent law of each group, shape (n, T + 1).
     k
         How many observations the parent counts for.
+    entry
+        Age after which each observation was watched, below `days`; -1, the default, is from the beginning.
 
     Returns
     -------
@@ -108,9 +116,15 @@ def pooled_laws(
     order = np.lexsort((at, law))
     starts = np.searchsorted(law[order], np.arange(n + 1)).astype(np.int64)
     out = np.empty((n, width))
+    delayed = np.flatnonzero(entry >= 0) if entry is not None else order[:0]
+    age = np.minimum(entry[delayed], width - 1) if entry is not None else delayed
+    by_entry = np.lexsort((age, law[delayed]))
+    late = delayed[by_entry]
+    late_starts = np.searchsorted(law[late], np.arange(n + 1)).astype(np.int64)
     # Where parents are hardly to count at all, far out neither.
     fewest = min(FEWEST, k / 5.0)
-    _pool(starts, at[order], np.where(seen, weight, 0.0)[order], weight[order], parents, float(k), fewest, out)
+    watched = starts, at[order], np.where(seen, weight, 0.0)[order], weight[order]
+    _pool(*watched, late_starts, age[by_entry], weight[late], parents, float(k), fewest, out)
     return out
 
 
@@ -154,11 +168,14 @@ def share_waiting(cdf: FloatArray, tail: FloatArray, rows: IntArray, days: IntAr
     return np.asarray(found, dtype=np.float64)
 
 
-def never_arrives(law: IntArray, days: IntArray, cause: IntArray, weight: FloatArray, n_laws: int) -> FloatArray:
+def never_arrives(
+    law: IntArray, days: IntArray, cause: IntArray, weight: FloatArray, n_laws: int, *, entry: IntArray | None = None
+) -> FloatArray:
     """Probability that a line is cancelled before it arrives, per law (NaN without lines).
 
-    `cause` is 1 for an arrival, 2 for a cancellation, 0 for still open. Aalen & Johansen (1978), Scandinavian Journal
-    of Statistics 5:141-150: the sum over days of S(t-1) d_cancelled(t) / Y(t).
+    `cause` is 1 for an arrival, 2 for a cancellation, 0 for still open; `entry` as in `pooled_laws`. Aalen & Johansen
+    (1978), Scandinavian Journal of Statistics 5:141-150: the sum over days of S(t-1) d_cancelled(t) / Y(t). While some
+    have still to enter, `FEWEST` more count as waiting: the first one watched shall not decide alone.
 
     Examples
     --------
@@ -171,6 +188,8 @@ def never_arrives(law: IntArray, days: IntArray, cause: IntArray, weight: FloatA
     daily = rows.groupby(["law", "days"], sort=True, as_index=False).sum()
     by_law = daily.groupby("law")
     at_risk = by_law["all"].transform("sum") - by_law["all"].cumsum() + daily["all"]
+    if entry is not None and (entry >= 0).any():
+        at_risk = at_risk - _to_enter(daily, law, entry, weight)
     left = (1.0 - (daily["arrived"] + daily["cancelled"]) / at_risk).clip(lower=0.0)
     after = left.groupby(daily["law"]).cumprod()
     before = after.groupby(daily["law"]).shift(1, fill_value=1.0)
@@ -181,8 +200,20 @@ def never_arrives(law: IntArray, days: IntArray, cause: IntArray, weight: FloatA
     return result
 
 
+def _to_enter(daily: pd.DataFrame, law: IntArray, entry: IntArray, weight: FloatArray) -> FloatArray:
+    """Weight of each row's law that enters at its day or later, less `FEWEST` where there is any."""
+    late = entry >= 0
+    span = int(max(entry.max(), daily["days"].max())) + 2
+    key, place = law[late] * span + entry[late], daily["law"].to_numpy() * span + daily["days"].to_numpy()
+    order = np.argsort(key, kind="stable")
+    sums = np.concatenate([[0.0], np.cumsum(weight[late][order])])
+    ends = (daily["law"].to_numpy() + 1) * span
+    first, last = (np.searchsorted(key[order], bound, side="left") for bound in (place, ends))
+    return np.where(last > first, sums[last] - sums[first] - FEWEST, 0.0)
+
+
 @nb.njit(cache=True, nogil=True)
-def _pool(starts, days, arrived, weight, parents, k, fewest, out):  # type: ignore[no-untyped-def]
+def _pool(starts, days, arrived, weight, late_starts, entry, late_weight, parents, k, fewest, out):  # type: ignore[no-untyped-def]
     n, width = out.shape
     at_risk = np.zeros(len(days) + 1)
     for i in range(n):
@@ -191,10 +222,18 @@ def _pool(starts, days, arrived, weight, parents, k, fewest, out):  # type: igno
         for j in range(last - 1, first - 1, -1):
             running += weight[j]
             at_risk[j] = running
-        j = first
+        j, m = first, late_starts[i]
+        to_come = 0.0
+        for u in range(m, late_starts[i + 1]):
+            to_come += late_weight[u]
         survival, parent_before = 1.0, 0.0
         for t in range(width):
+            while m < late_starts[i + 1] and entry[m] < t:
+                to_come -= late_weight[m]
+                m += 1
             exposed = at_risk[j] if j < last else 0.0
+            if m < late_starts[i + 1]:
+                exposed = max(exposed - to_come, 0.0)
             ended = 0.0
             while j < last and days[j] == t:
                 ended += arrived[j]

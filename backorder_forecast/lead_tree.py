@@ -40,6 +40,9 @@ SUPPLIER_LINES = 10.0
 """Lines for which a supplier counts at most where all suppliers are pooled. Judgement."""
 OF_CATEGORY = 0.9
 """Share of a supplier's lines from which it belongs to a category. Judgement."""
+ENTERED_EARLY = 0.5
+"""Share of the stated lead time up to which an order that was recorded late counts for the ratio of real to stated
+times: by then hardly any has arrived. Judgement."""
 
 _GAP = "\x1f"
 
@@ -169,12 +172,16 @@ def tail_survival(cases: Cases, settings: Settings, *, median: float, shift: int
     shape = min(shape_of_sd_log(settings.stated_lead_time_sd_log), MAX_TAIL_SHAPE)
     days = np.maximum(cases.days - shift, 0)
     arrived = (cases.cause == ARRIVED) & (days <= grid)
-    code = 2 * np.minimum(days, grid) + arrived
-    mass = np.bincount(code, cases.weight)
-    at = np.flatnonzero(mass > 0)
+    # What was entered beyond the grid is entered and left at its end, and so tells nothing.
+    entry = np.clip(cases.entry - shift, 0, grid)
+    code = 2 * ((grid + 1) * entry + np.minimum(days, grid)) + arrived
+    found, place = np.unique(code, return_inverse=True)
+    mass = np.bincount(place, cases.weight, len(found))
+    since, at = np.divmod(found // 2, grid + 1)
     median, shape = loglogistic_censored_fit(
-        at // 2, at % 2 == 1, mass[at], prior_median=max(median, 0.5), prior_shape=shape, max_shape=MAX_TAIL_SHAPE
-    )
+        at, found % 2 == 1, mass, prior_median=max(median, 0.5), prior_shape=shape, max_shape=MAX_TAIL_SHAPE,
+        entry=since,
+    )  # fmt: skip
     survival: FloatArray = loglogistic_survival(median, shape, TAIL_GRIDS * grid)[0]
     if shift >= 0:
         return np.concatenate([np.ones(shift), survival[: len(survival) - shift]])
@@ -229,7 +236,7 @@ def fit_tree(
         member = (group >= 0) & (per_line > 0)
         effective[rows], factor = effective_weights(group[member] - first, per_line[member], size)
         arrived = cases.cause[use] == ARRIVED
-        fitted = pooled_laws(law, cases.days[use], arrived, weight * factor[law], prior, k)
+        fitted = pooled_laws(law, cases.days[use], arrived, weight * factor[law], prior, k, entry=cases.entry[use])
         fitted[is_parent] = prior[is_parent]
         cdf[rows] = fitted
     return cdf, effective
@@ -244,7 +251,8 @@ def never_share(tree: Tree, cases: Cases, k: float) -> FloatArray:
             continue
         law = group[cases.line]
         use = law >= 0
-        own = never_arrives(law[use], cases.days[use], cases.cause[use], cases.weight[use], n)
+        seen = law[use], cases.days[use], cases.cause[use], cases.weight[use]
+        own = never_arrives(*seen, n, entry=cases.entry[use])
         result = np.where(np.isnan(own), result, own)
     lines = tree.laws["n_lines"].to_numpy()
     pooled = shrink_cdf(lines, result, result[0], k)
@@ -294,6 +302,8 @@ def _corrected(tree: Tree, cases: Cases, k: float) -> FloatArray:
     law = tree.groups[-1][cases.line]
     use = (law >= 0) & (cases.cause == ARRIVED)
     use[use] = ~np.isnan(tree.stated[law[use]])
+    # Of orders that had waited for long when they were recorded only the slow are known.
+    use[use] = cases.entry[use] <= ENTERED_EARLY * tree.stated[law[use]]
     if not use.any():
         return tree.stated
     law, weight = law[use], cases.weight[use]

@@ -5,8 +5,9 @@ from its own lines, open ones counted as "longer than their age so far", and is 
 (`lead_laws.py`); older orders count less. How much, and which levels earn their keep, is chosen on the past
 (`lead_check.py`). The laws above the suppliers keep the spread between them, so that an unknown supplier gets an
 honestly wide law. A partial receipt counts by its share of the line; a cancelled line counts as open until its
-cancellation. Beyond what was seen a log-logistic tail, fitted to all orders, continues. A stated lead time, corrected
-by how far this supplier's stated times are usually off, is a prior where history is thin.
+cancellation. A line that entered the records after its order (`recorded_date`) tells only of ages beyond its age then.
+Beyond what was seen a log-logistic tail, fitted to all orders, continues. A stated lead time, corrected by how far this
+supplier's stated times are usually off, is a prior where history is thin.
 
 Where suppliers name dates, a second set of laws holds how late they are against the dates they name. It speaks for new
 orders where it foretold past ones better, and for open orders wherever the supplier has confirmed a date, or has named
@@ -25,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from backorder_forecast.errors import InvalidSettings
-from backorder_forecast.lead_cases import cases_of, line_times
+from backorder_forecast.lead_cases import cases_of, line_times, lines_of_laws
 from backorder_forecast.lead_check import LeadCheck, check_lead_times, fit_choice
 from backorder_forecast.lead_days import WorkCalendars, add_business_days, business_days_between, work_calendars
 from backorder_forecast.lead_laws import TAIL_GRIDS, FloatArray, IntArray, law_quantiles, residual_quantiles
@@ -269,7 +270,8 @@ def fit_lead_times(
     purchase_orders
         Frame with supplier, order_date, received_date (empty = open), one row per line and receipt; optional po_id,
         sku, location, category, quantity_ordered, quantity_received, promised_date, supplier_confirmed_date,
-        promise_recorded_date, cancelled_date. It may be empty.
+        promise_recorded_date, cancelled_date, recorded_date (the day on which the records began to hold the line: a
+        migration, the start of a register, a late entry; empty: its order date). It may be empty.
     as_of
         Last known day: what is dated later has not happened.
     settings
@@ -291,7 +293,9 @@ def fit_lead_times(
 
     Notes
     -----
-    Kaplan & Meier (1958); pooling by Ferguson (1973) and, with open orders, Hjort (1990); tail by Bennett (1983).
+    Kaplan & Meier (1958), with delayed entry Klein & Moeschberger (2003), section 4.6: a line recorded at an age of 20
+    days tells of later ages only, and one recorded when it had arrived tells none (see `lead_cases.py`). Pooling by
+    Ferguson (1973) and, with open orders, Hjort (1990); tail by Bennett (1983).
 
     Examples
     --------
@@ -311,8 +315,7 @@ def fit_lead_times(
     times = line_times(orders, longest=longest, calendars=calendars)
     prior = stated_days(stated)
     median = float(prior["days"].median()) if len(prior) else float(settings.default_lead_time_days)
-    used = np.bincount(cases_of(times, 1.0).line, minlength=times.n_lines) > 0
-    tree = law_tree(orders, used, prior)
+    tree = law_tree(orders, lines_of_laws(times), prior)
     check = check_lead_times(tree, times, settings, median=median)
     choice = check.choice
     durations = replace(choice, from_promise=False)

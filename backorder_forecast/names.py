@@ -86,6 +86,8 @@ COLUMN_NAMES: dict[str, dict[str, str]] = {
             bestätigter_Termin""",
         "promise_recorded_date": _RECORDED,
         "cancelled_date": _CANCELLED,
+        "recorded_date": """recorded, recorded_on, record_date, entry_date, entered_date, entered_on, date_entered,
+            registered_date, reported_date, Erfassungsdatum, erfasst_am""",
     },
     "inventory": {
         "sku": _SKU,

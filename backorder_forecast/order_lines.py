@@ -6,8 +6,8 @@ revised and the latest counts, except that a quantity which arrived in full is a
 several rows without any receipt and without promises recorded on different days (schedule lines). Each receipt is a
 share of its line, together at most 1 (a receipt of a line that is complete counts no further); the rest is open or was
 cancelled. A quantity received without a date has arrived, but tells no duration. A receipt, cancellation or promise
-dated after `as_of` is not known yet. Rows that cannot be used are set aside with the reason. Days are whole calendar
-days, quantities are units.
+dated after `as_of` is not known yet, nor is a row that was recorded after it. Rows that cannot be used are set aside
+with the reason. Days are whole calendar days, quantities are units.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ TEXT = ("supplier", "sku", "location", "po_id")
 NUMBERS = ("quantity_ordered", "quantity_received")
 DATES = (
     "order_date", "received_date", "cancelled_date", "promised_date", "supplier_confirmed_date",
-    "promise_recorded_date",
+    "promise_recorded_date", "recorded_date",
 )  # fmt: skip
 NEEDED = ("supplier", "order_date", "received_date")
 SET_ASIDE_COLUMNS = ("table", "row", "column", "reason", "found")
@@ -52,7 +52,8 @@ class OrderLines:
         unknown), open_share (share of the line not yet arrived nor cancelled), cancelled_share, cancelled_date,
         first_promised_date (the promise recorded first), promised_date (the one recorded last: what the supplier names
         now), confirmed_date (the same where the supplier confirmed it), received_date (of the last receipt with a
-        possible date), n_receipts, category.
+        possible date), n_receipts, category,
+        recorded_date (from which day the records hold it: the earliest given of its rows, else its order date).
     receipts
         One row per receipt with a usable duration: line (row of `lines`), received_date, days (from the order), share,
         quantity (units; NaN where neither the line nor the receipt tells it).
@@ -77,7 +78,7 @@ def order_lines(purchase_orders: pd.DataFrame, *, as_of: str | pd.Timestamp) -> 
     purchase_orders
         Frame with supplier, order_date, received_date (empty = open) and any of po_id, sku, location,
         quantity_ordered, quantity_received, promised_date, supplier_confirmed_date, promise_recorded_date,
-        cancelled_date. Dates are datetimes or ISO text.
+        cancelled_date, recorded_date. Dates are datetimes or ISO text.
     as_of
         Last known day.
 
@@ -194,10 +195,12 @@ def _known_rows(frame: pd.DataFrame, as_of: int) -> tuple[pd.DataFrame, pd.DataF
     ordered, order_wrong = days["order_date"]
     received, receipt_wrong = days["received_date"]
     cancelled, cancel_wrong = days.get("cancelled_date", nothing)
+    recorded, _ = days.get("recorded_date", nothing)
     too_early = (received != NO_DAY) & (received < ordered)
     problems = [
         ("order_date", "order date is missing or not a date", (ordered == NO_DAY) | order_wrong),
         ("order_date", "ordered after as_of", ordered > as_of),
+        ("recorded_date", "recorded after as_of", recorded > as_of),
         ("received_date", "received date is not a date", receipt_wrong),
         ("cancelled_date", "cancelled date is not a date", cancel_wrong),
         ("cancelled_date", "cancelled before it was ordered", (cancelled != NO_DAY) & (cancelled < ordered)),
@@ -227,6 +230,7 @@ def _known_rows(frame: pd.DataFrame, as_of: int) -> tuple[pd.DataFrame, pd.DataF
     confirmed, _ = days.get("supplier_confirmed_date", nothing)
     rows["promised"] = np.where(told > as_of, NO_DAY, promised)
     rows["confirmed"] = np.where(told > as_of, NO_DAY, confirmed)
+    rows["recorded"] = recorded
     rows["timed"] = ~too_early
     rows["arrived"] = came
     return rows[usable].reset_index(drop=True), _set_aside(frame, parts)
@@ -385,6 +389,8 @@ def _lines(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
     received = np.where(rows["timed"], rows["received"], NO_DAY)
     lines["received_date"] = dates_of(_per_line(received, first, line, latest=True))
     lines["n_receipts"] = np.bincount(line, arrived, n).astype(np.int64)
+    recorded = _per_line(rows["recorded"].to_numpy(), first, line, latest=False)
+    lines["recorded_date"] = dates_of(np.maximum(recorded, rows["ordered"].to_numpy()[first]))
     return lines
 
 

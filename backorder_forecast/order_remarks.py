@@ -33,6 +33,10 @@ def order_remarks(orders: OrderLines) -> pd.DataFrame:
     named = lines[((lines["supplier"] != "") & (lines["sku"] != "")).to_numpy()]
     several = named.groupby(["sku", "location"])["supplier"].nunique()
     several = several[several > 1]
+    late = (lines["recorded_date"] > lines["order_date"]).to_numpy()
+    last = lines["received_date"].mask((lines["cancelled_share"] > 0).to_numpy(), lines["cancelled_date"])
+    over = late & (lines["recorded_date"] >= last).to_numpy() & (lines["open_share"] <= 0).to_numpy()
+    afterwards, delayed = lines[over], lines[late & ~over]
     of_several = pd.MultiIndex.from_frame(named[["sku", "location"]]).isin(several.index)
     parts = [
         remark(
@@ -52,6 +56,16 @@ def order_remarks(orders: OrderLines) -> pd.DataFrame:
             "item with several suppliers",
             "each order follows its own supplier; new ones go to the supplier of the product, else of the latest order",
             int(of_several.sum()), _counted(several.head(3)),
+        ),
+        remark(
+            "recorded after it was ordered",
+            "tells lead times only of ages beyond that at which it was recorded; what had come before tells none",
+            len(delayed), _recorded(delayed),
+        ),
+        remark(
+            "recorded after it had arrived or ended",
+            "tells no lead time (slower orders of that time may have been left out); counts in the scorecards",
+            len(afterwards), _recorded(afterwards),
         ),
     ]  # fmt: skip
     return pd.concat(parts, ignore_index=True)
@@ -74,6 +88,11 @@ def _names(lines: pd.DataFrame) -> list[str]:
     some = lines.head(3)
     names: list[str] = ("order " + some["po_id"] + " of " + some["supplier"] + ", sku " + some["sku"]).tolist()
     return names
+
+
+def _recorded(lines: pd.DataFrame) -> list[str]:
+    days = (lines["recorded_date"] - lines["order_date"]).dt.days.head(3)
+    return [f"{name}: {age} days later" for name, age in zip(_names(lines), days, strict=True)]
 
 
 def _counted(several: pd.Series) -> list[str]:

@@ -28,7 +28,7 @@ from backorder_forecast.backorders import fill_days
 from backorder_forecast.clock import NEVER
 from backorder_forecast.disruptions import draw_shocked_days, fit_shocks, shocked_lead_days
 from backorder_forecast.known import known_at
-from backorder_forecast.lead_cases import cases_of, line_times
+from backorder_forecast.lead_cases import line_times, lines_of_laws
 from backorder_forecast.lead_check import check_lead_times, fit_choice
 from backorder_forecast.lead_tree import law_tree, stated_days
 from backorder_forecast.next_orders import next_orders
@@ -268,12 +268,11 @@ def _laws(  # type: ignore[no-untyped-def]
     times = line_times(found, longest=settings.max_lead_time_days, calendars=lead.calendars)
     prior = stated_days(stated)
     median = float(prior["days"].median()) if len(prior) else float(settings.default_lead_time_days)
-    used = np.bincount(cases_of(times, 1.0).line, minlength=times.n_lines) > 0
-    tree = law_tree(found, used, prior)
+    tree = law_tree(found, lines_of_laws(times), prior)
     early = order_lines(known_at("purchase_orders", orders, first, undated=False).frame, as_of=first)
     by_then = line_times(early, longest=settings.max_lead_time_days, calendars=lead.calendars)
-    seen = np.bincount(cases_of(by_then, 1.0).line, minlength=by_then.n_lines) > 0
-    found_early = check_lead_times(law_tree(early, seen, prior), by_then, settings, median=median)
+    then = law_tree(early, lines_of_laws(by_then), prior)
+    found_early = check_lead_times(then, by_then, settings, median=median)
     choice = replace(found_early.choice, from_promise=False)
 
     def at(origin: pd.Timestamp) -> LeadTimes:

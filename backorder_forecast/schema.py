@@ -151,8 +151,11 @@ PURCHASE_ORDERS = Table(
         _day("supplier_confirmed_date", on_bad="value"),
         _day("promise_recorded_date", on_bad="value"),
         _day("cancelled_date"),
+        _day("recorded_date", on_bad="value"),
     ),
-    "lead times and receipts still to come (arrivals follow the lead times and the dates that suppliers name)",
+    "lead times and receipts still to come (arrivals follow the lead times and the dates that suppliers name); a line"
+    " counts from its recorded_date on (empty: its order date), so that orders which were open when the records began"
+    " make nothing look slower",
     "lead times rest on stated or assumed days, and nothing counts as on order",
 )
 

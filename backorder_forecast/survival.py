@@ -134,6 +134,7 @@ def loglogistic_censored_fit(
     prior_shape: float,
     prior_n: float = 1.0,
     max_shape: float = math.inf,
+    entry: ArrayLike | None = None,
 ) -> tuple[float, float]:
     """Log-logistic law F(t) = 1 / (1 + (median / t) ^ shape) of censored, weighted cases.
 
@@ -148,6 +149,8 @@ def loglogistic_censored_fit(
         The prior law and how many cases it counts for.
     max_shape
         Upper bound of the shape: the tail is never thinner than t ^ -max_shape.
+    entry
+        Time after which each case was watched (left truncation), at most its `time`; 0, the default, is from the start.
 
     Returns
     -------
@@ -155,7 +158,9 @@ def loglogistic_censored_fit(
 
     Notes
     -----
-    Bennett (1983), Applied Statistics 32:165-171; Newton's method in (log median, log shape) with step halving.
+    Bennett (1983), Applied Statistics 32:165-171; Newton's method in (log median, log shape) with step halving. A case
+    watched from e on has the likelihood f(t) / S(e) or S(t) / S(e) (Klein & Moeschberger 2003, section 3.5): it is a
+    case and, with the opposite sign, one censored at e.
 
     Examples
     --------
@@ -164,6 +169,14 @@ def loglogistic_censored_fit(
     (11.3, True)
     """
     times, events, weights = _cases(time, event, weight)
+    if entry is not None:
+        since = np.asarray(entry, dtype=np.float64).ravel()
+        if len(since) != len(times) or not ((since <= times) & (since >= 0)).all():
+            raise InvalidSettings("entry has one time per case, from 0 to the time of the case")
+        late = since > 0
+        times = np.concatenate([times, since[late]])
+        events = np.concatenate([events, np.zeros(int(late.sum()), dtype=bool)])
+        weights = np.concatenate([weights, -weights[late]])
     spread = math.log(prior_median) + np.log(_SPREAD_QUANTILES / (1.0 - _SPREAD_QUANTILES)) / prior_shape
     logs = np.concatenate([np.log(np.maximum(times, 0.5)), spread])
     seen = np.concatenate([events, np.ones(len(spread), dtype=bool)])
@@ -306,5 +319,5 @@ def _loglogistic_step(
             -(h_mu * g_shape - h_cross * g_mu) / determinant,
         )
     # Away from the maximum the curvature may have the wrong sign: climb the gradient instead.
-    total = float(mass.sum())
+    total = float(np.abs(mass).sum())
     return g_mu / (total * shape**2), g_shape / total

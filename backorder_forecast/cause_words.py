@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 MORE_LIKELY = 0.5
 """Probability from which a supplier seems to have stopped; below it may have."""
+_TOLD = ("supplier", "excess_days", "on_order", "empty_chance", "on_hand", "quiet_length")
+"""Facts of an item that sentences name."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ def cause_texts(
     alone = np.stack([stated_risk(shares.without[:, k], shares, stated) for k in range(len(PLAYERS))], axis=1)
     clear = distinguishable(shares.share, shares.error)
     main, of_player = [], {}
-    about = bucket.to_dict("records")
+    about = bucket[list(_TOLD)].to_dict("records")
     for i, (item, row) in enumerate(zip(about, frame.to_dict("records"), strict=True)):
         risk, cause, empty = row["risk"], row["cause"], bool(row["empty"])
         for k in np.flatnonzero(situation.applies[i]):
@@ -146,7 +148,8 @@ def _named_orders(world: World, s: Situation, lines: pd.DataFrame, shares: Share
     if not len(lines):
         return {}
     as_of = world.clock.as_of
-    usual = np.argmax(world.lead.cdf[world.lead.law_rows(lines)] >= 0.5, axis=1)
+    laws, at = np.unique(lines["law"].to_numpy(dtype=np.int64), return_inverse=True)
+    usual = np.argmax(world.lead.cdf[laws] >= 0.5, axis=1)[at]
     usually = lines["order_date"] + pd.to_timedelta(usual, unit="D")
     due = lines["promised_date"].fillna(usually)
     ahead = np.asarray((due - as_of).dt.days, dtype=np.int64)

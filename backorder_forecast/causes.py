@@ -343,6 +343,20 @@ def _shares(  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, nogil=True)
+def sums_until(demand, end):  # type: ignore[no-untyped-def]
+    """Demand of the first `end` periods of each path: (n_items, n_paths, n_periods), (n_items, n_paths)."""
+    n_items, n_paths, _ = demand.shape
+    out = np.zeros((n_items, n_paths))
+    for i in range(n_items):
+        for p in range(n_paths):
+            total = 0.0
+            for t in range(end[i, p]):
+                total += demand[i, p, t]
+            out[i, p] = total
+    return out
+
+
+@nb.njit(cache=True, nogil=True)
 def _risks_if(  # type: ignore[no-untyped-def]
     start, demand, quantity, line_start, arrivals, ends, beyond, lost, held, release, block, unblock, wanted, other
 ):

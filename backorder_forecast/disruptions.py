@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from backorder_forecast import streams
 from backorder_forecast.clock import NEVER
 from backorder_forecast.leadtimes import LeadTimes
-from backorder_forecast.order_lines import order_lines
+from backorder_forecast.order_lines import OrderLines, order_lines
 from backorder_forecast.receipts import OpenLines, draw_arrival_days
 from backorder_forecast.supply_events import Closures
 
@@ -103,13 +103,13 @@ class Shocks:
     evidence: Evidence
 
 
-def stop_evidence(purchase_orders: pd.DataFrame, lead: LeadTimes, closures: Closures) -> Evidence:
+def stop_evidence(purchase_orders: pd.DataFrame | OrderLines, lead: LeadTimes, closures: Closures) -> Evidence:
     """Whether suppliers stand still, from the receipts that were due and those that came.
 
     Parameters
     ----------
     purchase_orders
-        As for `fit_lead_times`.
+        As for `fit_lead_times`, or their `order_lines` at the last day of `lead`.
     lead
         The laws; receipts are expected by their hazards.
     closures
@@ -127,7 +127,8 @@ def stop_evidence(purchase_orders: pd.DataFrame, lead: LeadTimes, closures: Clos
     >>> bool(found["probability"].iloc[0] > 0.9), int(found["stopped_days"].iloc[0])
     (True, 12)
     """
-    found = order_lines(purchase_orders, as_of=lead.as_of)
+    orders = purchase_orders
+    found = orders if isinstance(orders, OrderLines) else order_lines(orders, as_of=lead.as_of)
     lines = found.lines.reset_index(drop=True)
     age = (found.as_of - lines["order_date"]).dt.days.to_numpy(dtype=np.int64)
     came = np.full(len(lines), -1, dtype=np.int64)
@@ -170,7 +171,7 @@ def stop_evidence(purchase_orders: pd.DataFrame, lead: LeadTimes, closures: Clos
 
 
 def fit_shocks(
-    purchase_orders: pd.DataFrame,
+    purchase_orders: pd.DataFrame | OrderLines,
     orders: OpenLines,
     lead: LeadTimes,
     facts: pd.DataFrame,

@@ -26,6 +26,7 @@ from backorder_forecast.causes import (
     Situation,
     cause_frame,
     cause_shares,
+    sums_until,
 )
 from backorder_forecast.clock import NEVER, Clock
 from backorder_forecast.disruptions import blamed, draw_shocked_days, shocked_arrival_days, stopped_paths
@@ -81,6 +82,7 @@ def _situation(
     first = int(world.orders.item_start[start])
     lines = world.orders.frame.iloc[first + take].reset_index(drop=True)
     lines["row"] = np.repeat(np.arange(n), count)
+    lines["law"] = world.shocks.worked.frame["law"].to_numpy(dtype=np.int64)[first + take]
     # Each item is looked at over its own periods, however long others of its bucket are drawn.
     last = draws.n_periods[rows, None]
     both = [d[rows].astype(np.int64) for d in (draws.lead_days, draws.calm_days)]
@@ -156,9 +158,7 @@ def _order_up_to(
     longest = world.lead.cdf.shape[1]
     days = np.minimum(lead_days, longest) + bucket["review_days"].to_numpy(dtype=np.int64)[:, None]
     end = arrival_periods(days, world.clock)
-    total = np.cumsum(demand, axis=2)
-    inside = np.clip(end, 1, last)
-    sums = np.take_along_axis(total, inside[:, :, None] - 1, axis=2)[:, :, 0]
+    sums = sums_until(demand, np.clip(end, 1, last))
     later = np.maximum(end - last, 0) * world.model.level[items, None]
     return row_quantiles(sums + later, order_targets(bucket, world.settings))
 
@@ -215,7 +215,7 @@ def _fresh_days(world: World, lines: pd.DataFrame, rows: Ints, n_paths: int) -> 
     ordinal = rows - world.orders.item_start[code]
     keys = world.keys[streams.CAUSES][code] + ordinal.astype(np.uint64)
     age = lines["age_days"].to_numpy(dtype=np.int64)
-    rows = world.lead.law_rows(lines)
-    days = draw_new_orders(world.lead, rows, lines["supplier"], keys, n_paths, after=-age).astype(np.int64)
+    laws = lines["law"].to_numpy(dtype=np.int64)
+    days = draw_new_orders(world.lead, laws, lines["supplier"], keys, n_paths, after=-age).astype(np.int64)
     days = np.where(days >= NEVER, NEVER, days - age[:, None])
     return days.astype(np.int32)

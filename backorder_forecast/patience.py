@@ -21,7 +21,7 @@ import pandas as pd
 
 from backorder_forecast.patience_forms import form_average
 from backorder_forecast.settings import PRODUCT_TYPES, Settings
-from backorder_forecast.survival import kaplan_meier, loglogistic_censored_fit, weibull_censored_fit
+from backorder_forecast.survival import kaplan_meier_steps, loglogistic_censored_fit, weibull_censored_fit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -149,6 +149,7 @@ def fit_patience(
     settings: Settings | None = None,
     pool_n: float = 10.0,
     curve_n: int = 30,
+    asked: NDArray[np.int64] | None = None,
 ) -> Patience:
     """Patience of every item from what became of its backorder lines.
 
@@ -164,6 +165,8 @@ def fit_patience(
         Most cancellations that evidence from a parent may be worth to its child.
     curve_n
         Cancellations from which a pool has its own curve.
+    asked
+        Rows of the items whose curves are wanted; default all. Of the others only the Lomax law is fitted.
 
     Examples
     --------
@@ -202,7 +205,9 @@ def fit_patience(
     counts = np.stack([np.zeros(n), type_events, np.where(has_category, group_events, 0.0), events])
     deepest = np.where(counts > 0, np.arange(4)[:, None], 0).max(axis=0)
     pools = np.stack([np.full(n, -1), by_type, by_category, np.arange(n)])
-    curves, curve, hazard, form_error = _curves(item, days, event, pools, counts, curve_n, options.max_cutoff_days)
+    drawn = np.ones(n, dtype=bool) if asked is None else np.bincount(asked, minlength=n) > 0
+    found = _curves(item, days, event, pools, np.where(drawn, counts, 0), curve_n, options.max_cutoff_days)
+    curves, curve, hazard, form_error = found
     frame = pd.DataFrame(
         {
             "sku": items["sku"].to_numpy(),
@@ -291,15 +296,15 @@ def _curve(days: NDArray[np.float64], event: NDArray[np.bool_], n_days: int) -> 
     # Sums of floats follow the order of the lines; the days themselves fix it.
     order = np.lexsort((event, days))
     days, event = days[order], event[order]
-    steps = kaplan_meier(days, event)
+    time, at_risk, _, share = kaplan_meier_steps(days, event)
     grid = np.arange(n_days + 1)
-    survival = np.append(1.0, steps["survival"].to_numpy())
-    after, before = (survival[np.searchsorted(steps["time"].to_numpy(), grid, side=side)] for side in ("right", "left"))
+    survival = np.append(1.0, share)
+    after, before = (survival[np.searchsorted(time, grid, side=side)] for side in ("right", "left"))
     # Days are whole: half of those who left on a day did so before the hour at which they had ordered.
     curve = np.sqrt(after * before)
     curve[0] = 1.0
-    enough = steps.loc[steps["at_risk"] >= np.minimum(FEWEST_AT_RISK, steps["at_risk"].iloc[0]), "time"]
-    last = int(min(enough.iloc[-1], n_days))
+    enough = time[at_risk >= np.minimum(FEWEST_AT_RISK, at_risk[0])]
+    last = int(min(enough[-1], n_days))
     tail = _tail(days, event, grid)
     # The curve ends at 0 when the longest case is a cancellation; half a case keeps the tail alive.
     curve[last:] = max(float(curve[last]), 0.5 / len(days)) * tail[last:] / tail[last]

@@ -301,8 +301,8 @@ def _patience_at(
     closed = cases[((cases["outcome"] != "") & (cases["last"] <= origin)).to_numpy()]
     closed = closed.assign(days=(closed["last"] - closed["order_date"]).dt.days)[["item", "days", "outcome"]]
     opened = waiting[["item"]].assign(waited_days=(origin - waiting["order_date"]).dt.days)
-    law = StayLaw.of(fit_patience(closed, opened, facts, settings=settings))
-    return law.of_items(waiting["item"].to_numpy(np.int64))
+    item = waiting["item"].to_numpy(np.int64)
+    return StayLaw.of(fit_patience(closed, opened, facts, settings=settings, asked=item)).of_items(item)
 
 
 def _on_snapshot_days(days: list[pd.Timestamp], inventory: pd.DataFrame) -> list[pd.Timestamp]:
@@ -329,9 +329,10 @@ def _replayed(
     # All receipts of a line or none: those left out would be open again.
     line = orders.groupby(["po_id", "sku", "location", "order_date"], dropna=False, observed=True).ngroup()
     still = still.groupby(line).transform("any")
-    known = known_at("purchase_orders", orders[(near & still).to_numpy()], origin, undated=False).frame
-    mine = known[known["sku"].astype("str").isin(some["sku"].astype("str")).to_numpy()]
-    coming = open_order_lines(mine, some, as_of=origin)
+    known = order_lines(
+        known_at("purchase_orders", orders[(near & still).to_numpy()], origin, undated=False).frame, as_of=origin
+    )
+    coming = open_order_lines(known, some, as_of=origin)
     events = known_at("events", tables.events, origin, undated=False).frame
     shocks = fit_shocks(known, coming, lead, some, supplier_closures(events, origin), settings.seed)
     receipts, new, patience = (

@@ -79,13 +79,16 @@ class OpenLines:
         )
 
 
-def open_order_lines(purchase_orders: pd.DataFrame, items: pd.DataFrame, *, as_of: str | pd.Timestamp) -> OpenLines:
+def open_order_lines(
+    purchase_orders: pd.DataFrame | OrderLines, items: pd.DataFrame, *, as_of: str | pd.Timestamp
+) -> OpenLines:
     """What is on order at the end of `as_of`: ordered less received, not cancelled.
 
     Parameters
     ----------
     purchase_orders
-        As for `fit_lead_times`, with sku and quantity_ordered; lines without them are set aside.
+        As for `fit_lead_times`, with sku and quantity_ordered; lines without them are set aside. Or their
+        `order_lines` at `as_of`, where these are known already.
     items
         Frame with sku and location; the row is the item code.
     as_of
@@ -99,7 +102,7 @@ def open_order_lines(purchase_orders: pd.DataFrame, items: pd.DataFrame, *, as_o
     >>> open_order_lines(orders, items, as_of="2024-01-31").frame[["item", "quantity", "age_days"]].values.tolist()
     [[0.0, 6.0, 30.0]]
     """
-    found = order_lines(purchase_orders, as_of=as_of)
+    found = purchase_orders if isinstance(purchase_orders, OrderLines) else order_lines(purchase_orders, as_of=as_of)
     lines = found.lines[found.lines["open_share"] > 0].reset_index(drop=True)
     quiet = lines[_quiet_rests(found, lines)]
     known = pd.MultiIndex.from_arrays([text_of(items, "sku"), text_of(items, "location")])

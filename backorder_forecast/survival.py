@@ -48,6 +48,20 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike, weight: ArrayLike | None = N
     >>> kaplan_meier([6, 6, 7, 10], [True, False, True, True])["survival"].round(3).tolist()
     [0.75, 0.375, 0.0]
     """
+    names = ("time", "at_risk", "events", "survival")
+    return pd.DataFrame(dict(zip(names, kaplan_meier_steps(time, event, weight), strict=True)))
+
+
+def kaplan_meier_steps(
+    time: ArrayLike, event: ArrayLike, weight: ArrayLike | None = None
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """The columns of `kaplan_meier` as arrays, for the many small groups of a fit.
+
+    Examples
+    --------
+    >>> [values.tolist() for values in kaplan_meier_steps([6, 6, 7, 8], [True, False, True, False])]
+    [[6.0, 7.0], [4.0, 2.0], [1.0, 1.0], [0.75, 0.375]]
+    """
     times, events, weights = _cases(time, event, weight)
     values, code = np.unique(times, return_inverse=True)
     ended = np.bincount(code, weights * events, len(values))
@@ -55,7 +69,7 @@ def kaplan_meier(time: ArrayLike, event: ArrayLike, weight: ArrayLike | None = N
     at_risk = left[::-1].cumsum()[::-1]
     seen = ended > 0
     survival = np.cumprod(1.0 - ended[seen] / at_risk[seen])
-    return pd.DataFrame({"time": values[seen], "at_risk": at_risk[seen], "events": ended[seen], "survival": survival})
+    return values[seen], at_risk[seen], np.asarray(ended[seen], dtype=np.float64), survival
 
 
 def exponential_censored_rate(time: ArrayLike, event: ArrayLike) -> float:

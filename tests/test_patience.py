@@ -248,3 +248,19 @@ def test_shuffled_lines_change_nothing() -> None:
     shop = items(6, category=list("aabbcc"))
     now = opened((0, 3.0), (4, 8.0))
     same(fit_patience(lines, now, shop), fit_patience(lines.sample(frac=1, random_state=1), now.iloc[::-1], shop))
+
+
+def test_asking_for_some_items_gives_them_the_laws_they_have_among_all() -> None:
+    rng = np.random.default_rng(7)
+    rows = [
+        (int(k), float(d), "cancelled") for k, d in zip(rng.integers(0, 4, 400), rng.geometric(0.05, 400), strict=True)
+    ]
+    lines, now, shop = closed(*rows), opened((1, 3.0)), items(6, category=list("aabbcc"))
+    whole, some = (fit_patience(lines, now, shop, asked=asked) for asked in (None, np.array([3, 0, 3])))
+    pd.testing.assert_frame_equal(whole.frame, some.frame)
+    assert len(some.curves) == 2 < len(whole.curves)
+    for item in (0, 3):
+        np.testing.assert_array_equal(some.curves[some.curve[item]], whole.curves[whole.curve[item]])
+        assert some.power[item] == whole.power[item]
+        assert some.form_error[item] == whole.form_error[item]
+    assert some.curve[1] == -1

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from backorder_forecast.clock import Clock
 from backorder_forecast.leadtimes import LeadTimes, fit_lead_times
+from backorder_forecast.order_lines import order_lines
 from backorder_forecast.receipts import (
     NEVER,
     OpenLines,
@@ -141,6 +142,14 @@ def test_lines_of_one_item_are_drawn_independently() -> None:
     lead, lines = fit_lead_times(table, as_of=AS_OF), open_order_lines(table, ITEMS, as_of=AS_OF)
     first, second = draw_arrival_days(lines, lead, keys(), 0, 3, 2000).astype(float)
     assert abs(np.corrcoef(first, second)[0, 1]) < 0.08
+
+
+def test_rows_already_gathered_into_lines_give_the_same_open_lines() -> None:
+    table = pd.concat([history(), on_order()])
+    lines, again = (open_order_lines(t, ITEMS, as_of=AS_OF) for t in (table, order_lines(table, as_of=AS_OF)))
+    assert len(lines.frame)
+    pd.testing.assert_frame_equal(lines.frame, again.frame)
+    pd.testing.assert_frame_equal(lines.quality, again.quality)
 
 
 def test_a_later_order_leaves_the_draws_of_earlier_lines_alone() -> None:

@@ -228,7 +228,7 @@ def _limited(reorders: pd.DataFrame, results: Sequence[BucketResult], fitted: Fi
         quantity[some], told[some] = found, words
     yearly = facts["mean_daily"].to_numpy(dtype=np.float64) * 365.0
     stated = facts.assign(shortage_cost=np.nan, holding_cost=np.nan)
-    odd = terms_remarks(stated, yearly, quantity, settings)
+    odd = terms_remarks(stated, yearly, reorders.assign(order_quantity=quantity), settings)
     fast = np.where(
         reorders["express_saving"] > 0,
         "by express " + reorders["express_quantity"].map("{:g}".format) + " units, usable from "

@@ -79,7 +79,7 @@ def known_items(keys: pd.DataFrame, items: pd.DataFrame | None, clock: Clock, re
 
 
 def terms_remarks(
-    items: pd.DataFrame, yearly: NDArray[np.float64], quantity: NDArray[np.float64], settings: Settings
+    items: pd.DataFrame, yearly: NDArray[np.float64], orders: pd.DataFrame, settings: Settings
 ) -> list[str]:
     """What is missing or odd about each item's terms, in words; empty where nothing is.
 
@@ -87,20 +87,25 @@ def terms_remarks(
     ----------
     items
         From `known_items`.
-    yearly, quantity
-        Expected demand of a year, and the order, units (n_items,).
+    yearly
+        Expected demand of a year, units (n_items,).
+    orders
+        The orders: order_quantity and arrival_0.5.
     settings
         `order_target`: costs are only missed where orders go by cost.
     """
     cost, price, moq, pack = (items[c].to_numpy(dtype=np.float64) for c in ("unit_cost", "price", "moq", "pack_size"))
     stated = ~np.isnan(items["shortage_cost"]) & ~np.isnan(items["holding_cost"])
     by_cost = settings.order_target == "cost"
+    ordered = orders["order_quantity"].to_numpy(dtype=np.float64) > 0
+    longest = settings.max_lead_time_days
     found = (
         (by_cost & ~stated & (np.isnan(cost) | np.isnan(price)), "no unit_cost or price: service level instead"),
         (by_cost & ~stated & (price <= cost), "price does not exceed unit_cost: service level instead"),
         (pack <= 0, "pack_size of 0 or less taken as 1"),
         (moq < 0, "negative moq taken as none"),
-        ((moq > yearly) & (quantity > 0), "moq above a year's demand"),
+        ((moq > yearly) & ordered, "moq above a year's demand"),
+        (ordered & orders["arrival_0.5"].isna(), f"may take over {longest} days: raise max_lead_time_days"),
         (bool((items["supplier"] != "").any()) & (items["supplier"] == ""), "no supplier"),
     )
     remarks = [""] * len(items)

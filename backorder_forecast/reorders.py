@@ -323,7 +323,7 @@ def recommend_orders(
         if limited:
             curves.append(limit_curves(frame, bucket, need, settings))
     orders = pd.concat(frames, ignore_index=True)
-    remarks = terms_remarks(known, np.concatenate(yearly), orders["order_quantity"].to_numpy(), settings)
+    remarks = terms_remarks(known, np.concatenate(yearly), orders, settings)
     wanted = orders["order_quantity"].to_numpy(dtype=np.float64, copy=True)
     quantity = capped_orders(wanted, known)
     told = np.where(quantity < wanted, f"{CUT}: its capacity until the next review", "")

@@ -278,3 +278,11 @@ def test_each_item_may_have_its_own_lead_time() -> None:
         recommend_orders(paths, on_hand=no_stock(3), lead_time=pd.Series([1, 2.5, 3], index=skus(3)))
     with pytest.raises(InvalidSettings, match="it has 8 periods"):
         recommend_orders(paths, on_hand=no_stock(3), lead_time=pd.Series([1, 2, 9], index=skus(3)))
+
+
+def test_a_lead_time_beyond_the_longest_is_said() -> None:
+    orders = recommend_orders(
+        poisson(1, 9.0), on_hand=no_stock(1), lead_time=3, settings=Settings(max_lead_time_days=14)
+    )
+    assert orders["arrival_0.5"].isna().all()
+    assert orders["remark"].tolist() == ["may take over 14 days: raise max_lead_time_days"]

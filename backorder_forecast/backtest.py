@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -239,6 +240,12 @@ def _origins(tables: Tables, origins: int | Sequence[str | pd.Timestamp], window
         wanted = [tables.as_of - step * (k + 1) for k in reversed(range(origins))]
     else:
         wanted = sorted(pd.Timestamp(day).normalize() for day in origins)
+        twice = sorted({f"{day:%Y-%m-%d}" for day, after in pairwise(wanted) if day == after})
+        if twice:
+            raise InvalidSettings(
+                f"origins are days, each once; named more than once: {', '.join(twice)}. It would count double"
+                " in the scores"
+            )
     usable = [day for day in wanted if day - 2 * step >= first and day + step <= tables.as_of]
     if not usable:
         raise NotEnoughHistory(

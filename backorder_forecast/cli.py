@@ -12,7 +12,7 @@ import sys
 import tempfile
 import textwrap
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -266,7 +266,7 @@ def _report(
         typer.echo(plan.summary_text())
         if top is not None:
             typer.echo("")
-            _print_frame(plan.alerts(top).reindex(columns=list(_ALERT_COLUMNS)), "Flagged items that would cost most")
+            _print_frame(plan.alerts(top), "Flagged items that would cost most", _ALERT_COLUMNS)
         typer.echo("\nWritten\n" + "\n".join(f"  {file}" for file in files))
         if excel and not _has_excel():
             typer.echo("  (no workbook: it needs pip install 'backorder_forecast[excel]')")
@@ -382,19 +382,20 @@ def _quality_text(quality: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def _print_frame(frame: pd.DataFrame, title: str) -> None:
+def _print_frame(frame: pd.DataFrame, title: str, columns: Sequence[str] = ()) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from backorder_forecast.frames import column_kind, format_values, heading
+    from backorder_forecast.frames import column_kind, column_texts, heading
 
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     cells = []
-    for column in frame.columns:
+    frame = frame.reindex(columns=list(dict.fromkeys([*columns, *frame.columns])))
+    for column in columns or frame.columns:
         kind = column_kind(column, frame[column])
         table.add_column(heading(column), justify="left" if kind in ("text", "category", "date") else "right")
         measured = kind == "number" and frame[column].dtype.kind == "f"
-        cells.append([_measured(v) for v in frame[column]] if measured else format_values(kind, frame[column]))
+        cells.append([_measured(v) for v in frame[column]] if measured else column_texts(frame, column))
     for row in zip(*cells, strict=True):
         table.add_row(*row)
     # A file has no edge at which to cut a table.

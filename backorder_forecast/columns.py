@@ -56,7 +56,8 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "order_by_date": Column(
             "date",
             "Order by",
-            "Last review at which an order still keeps the service level; empty: too late, or no need in these days.",
+            "Last review at which an order still keeps the service level; now (too late): even an order placed now is"
+            " not in time; empty: no need in these days.",
         ),
         "p_zero": Column("share", "Chance of zero stock", "Probability that stock reaches zero, demand met or not."),
         "already_out": Column("flag", "Out now"),

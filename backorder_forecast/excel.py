@@ -16,7 +16,7 @@ import pandas as pd
 
 from backorder_forecast.errors import BackorderForecastError
 from backorder_forecast.folder import replaced_when_done
-from backorder_forecast.frames import column_kind, column_note, heading
+from backorder_forecast.frames import TOO_LATE, column_kind, column_note, heading, too_late
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -144,6 +144,10 @@ def _frame_sheet(workbook: Workbook, styles: _Styles, name: str, frame: pd.DataF
 def _write_cells(sheet: Worksheet, styles: _Styles, frame: pd.DataFrame, kinds: Sequence[str]) -> None:
     writers = {"date": sheet.write_datetime, "flag": sheet.write_boolean}
     columns = [_cells(frame[c], kind) for c, kind in zip(frame.columns, kinds, strict=True)]
+    if "order_by_date" in frame:
+        at = list(frame.columns).index("order_by_date")
+        pairs = zip(columns[at], too_late(frame), strict=True)
+        columns[at] = [TOO_LATE if late and day is None else day for day, late in pairs]
     text = sheet.write_string
     writes = [writers.get(k, text if k in ("text", "category") else sheet.write_number) for k in kinds]
     formats = [styles.by_kind[k] for k in kinds]
@@ -152,7 +156,8 @@ def _write_cells(sheet: Worksheet, styles: _Styles, frame: pd.DataFrame, kinds: 
         for k, (write, values, style) in cells:
             value = values[row]
             if value is not None:
-                write(row + 1, k, value, style)
+                # A day may stand as words.
+                (text if isinstance(value, str) else write)(row + 1, k, value, style)
 
 
 def _cells(values: pd.Series, kind: str) -> list[Any]:

@@ -17,10 +17,13 @@ from backorder_forecast.columns import COLUMNS, DTYPES, FLAGS, Column
 from backorder_forecast.errors import unknown_option
 
 __all__ = [
-    "COLUMNS", "DTYPES", "FLAGS", "FRAMES", "FURTHER", "Column", "column_kind", "column_note", "empty_frame",
-    "format_values", "frame_columns", "heading", "missing_columns", "quantile_columns",
+    "COLUMNS", "DTYPES", "FLAGS", "FRAMES", "FURTHER", "TOO_LATE", "Column", "column_kind", "column_note",
+    "column_texts", "empty_frame", "format_values", "frame_columns", "heading", "missing_columns", "quantile_columns",
+    "too_late",
 ]  # fmt: skip
 
+TOO_LATE = "now (too late)"
+"""Stands for an empty `order_by_date` where even an order placed now comes too late."""
 _SCORECARD = (
     "n_received", "n_open", "n_late", "on_time_share", "lead_time_days_0.1", "lead_time_days_0.5", "lead_time_days_0.9",
     "mean_late_days", "fill_share", "trend", "disruption_probability",
@@ -215,6 +218,34 @@ def format_values(kind: str, values: pd.Series) -> list[str]:
         decimals = -1
     show = _share_words if kind == "share" else _number_words
     return ["" if math.isnan(v) else show(v, decimals) for v in numbers.tolist()]
+
+
+def column_texts(frame: pd.DataFrame, column: str | float) -> list[str]:
+    """Values of one column of a frame as people read them, by `format_values`.
+
+    An `order_by_date` is empty where no order is needed, and where even one placed now comes too late; `TOO_LATE` is
+    written for the latter.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"order_by_date": pd.to_datetime(["2024-05-06", None, None]),
+    ...                        "urgency": ["this review", "overdue", "none"]})
+    >>> column_texts(orders, "order_by_date")
+    ['2024-05-06', 'now (too late)', '']
+    """
+    texts = format_values(column_kind(column, frame[column]), frame[column])
+    if column != "order_by_date":
+        return texts
+    return [TOO_LATE if late and not text else text for text, late in zip(texts, too_late(frame), strict=True)]
+
+
+def too_late(frame: pd.DataFrame) -> list[bool]:
+    """Rows of `reorders` or `stockouts` that need an order for which today is too late."""
+    if "urgency" in frame:
+        return [bool(late) for late in frame["urgency"] == "overdue"]
+    if not {"avoidable", "flag"} <= set(frame.columns):
+        return [False] * len(frame)
+    return [bool(late) for late in ~frame["avoidable"].astype(bool) & (frame["flag"] != "ok")]
 
 
 def quantile_columns(columns: Sequence[str | float]) -> list[str | float]:

@@ -12,6 +12,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,9 @@ def backtest_orders(
     check_inputs(tables, settings, models=[])
     if start not in ("recorded", "rule"):
         raise InvalidSettings(f"start is recorded or rule, got {start!r}")
+    if isinstance(n_reviews, bool) or not isinstance(n_reviews, Integral):
+        raise InvalidSettings(f"n_reviews is a whole number of reviews, such as 26; got {n_reviews!r}")
+    n_reviews = int(n_reviews)
     chosen = _usual(tables) if ways is None else list(ways)
     if not chosen:
         raise InvalidSettings("there is no way of ordering to replay; leave ways out for the usual ones")

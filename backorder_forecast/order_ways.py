@@ -118,7 +118,12 @@ class OrderWay(Protocol):
 
 @dataclass(frozen=True)
 class PlanOrders:
-    """What `plan.reorders` would say, for several service levels and, where costs are known, by cost."""
+    """What each item of `plan.reorders` needs, for several service levels and, where costs are known, by cost.
+
+    A plan goes further in what items or customers share: limits that orders share (budget, capacity, the minimum of a
+    supplier) are not applied here, and all who wait are taken to stay until they are served, where a plan lets them
+    leave by their patience and therefore orders a little less.
+    """
 
     service_levels: tuple[float, ...] = SERVICE_LEVELS
     cost_factors: tuple[float, ...] = COST_FACTORS

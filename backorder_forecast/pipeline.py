@@ -15,6 +15,7 @@ from backorder_forecast.fitting import Fitted, fit_world
 from backorder_forecast.forecasters import as_forecaster
 from backorder_forecast.mapping import mapping_text
 from backorder_forecast.result import Plan
+from backorder_forecast.rule_dates import dates_by_rule
 from backorder_forecast.scenario import Scenario
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import BucketResult, simulate
@@ -22,6 +23,8 @@ from backorder_forecast.tables import Tables
 from backorder_forecast.what_if import changed
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from backorder_forecast.baselines import Forecaster
     from backorder_forecast.plots import ItemPicture
 
@@ -91,10 +94,13 @@ def _plan(learned: Fitted, scenario: Scenario | None, timings: _Timings) -> Plan
         check_inputs(tables, settings, later)
         return _plan(learned, later if scenario is None else scenario.then(later), _Timings(_silent))
 
+    def by_rule(sku: str | None, location: str | None, rules: Sequence[str]) -> pd.DataFrame:
+        return dates_by_rule(fitted, sku, location, rules=rules)
+
     return Plan(
         frames=frames, settings=settings, as_of=tables.as_of, freq=fitted.history.panel.freq,
         mapping_text=mapping_text(tables), notes=(*fitted.notes, *limit_notes(frames, settings)), pictures=picture,
-        timings=timings.seconds | _summed(results), what_ifs=what_if,
+        timings=timings.seconds | _summed(results), what_ifs=what_if, by_rule=by_rule,
     )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from backorder_forecast.folder import replaced_when_done
-from backorder_forecast.frames import FLAGS, column_kind, column_note, format_values, heading
+from backorder_forecast.frames import FLAGS, column_kind, column_note, column_texts, format_values, heading
 from backorder_forecast.summary import DATA, MONEY, ORDER, RUNS_OUT, SUPPLY, TAKE, TELL, figures
 
 if TYPE_CHECKING:
@@ -160,6 +160,21 @@ def write_html(
     return Path(path)
 
 
+def picture_caption(risk: Mapping[Any, Any]) -> str:
+    """The line under the picture of an item, from its row of `stockouts`."""
+    words = [f"{risk['sku']} {risk['location']}".strip() + f": {risk['flag']}"]
+    chance = format_values("share", pd.Series([risk["p_stockout"]], dtype=float))[0]
+    words.append(f"{chance} chance to run out within the horizon")
+    for column, text in (("stockout_date_0.5", "likely out by"), ("order_by_date", "order by")):
+        if pd.notna(risk[column]):
+            words.append(f"{text} {risk[column].day} {risk[column]:%b %Y}")
+    if not risk["avoidable"]:
+        words.append("an order now comes too late")
+    if isinstance(risk["cause"], str) and risk["cause"]:
+        words.append(f"main cause: {risk['cause']}")
+    return ", ".join(words) + "."
+
+
 def _sections(frames: Mapping[str, pd.DataFrame]) -> list[_Section]:
     placed = {name for section in (*_SECTIONS, _REST) for name, _ in section.frames}
     extra = tuple((name, name.replace("_", " ").capitalize()) for name in frames if name not in placed)
@@ -191,7 +206,7 @@ def _table(
     for column in order:
         values = shown[column]
         kind = column_kind(column, values)
-        texts = format_values(kind, values)
+        texts = column_texts(shown, column)
         if kind == "category":
             texts = [text.replace("_", " ") for text in texts]
         columns.append(
@@ -279,7 +294,8 @@ def _date_words(day: pd.Timestamp) -> str:
 def _cell(text: str, column: Mapping[str, Any]) -> str:
     """One cell as HTML; `cell` in report.js does the same."""
     shown = html.escape(text)
-    if column["kind"] == "date" and text:
+    # An order that comes too late has words for a date.
+    if column["kind"] == "date" and text[:1].isdigit():
         day = pd.Timestamp(text)
         shown = f"{day.day}&nbsp;{day:%b}&nbsp;{day.year}"
     if column["name"] == "flag" and text:

@@ -8,11 +8,11 @@ them does not reach the plan.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,10 +20,10 @@ import pandas as pd
 from backorder_forecast.errors import BackorderForecastError, InvalidSettings, unknown_name, unknown_option
 from backorder_forecast.excel import SHEET_ROWS, write_excel
 from backorder_forecast.folder import read_folder, write_folder
-from backorder_forecast.frames import FRAMES, empty_frame, format_values, missing_columns
+from backorder_forecast.frames import FRAMES, empty_frame, missing_columns
 from backorder_forecast.plots import ItemPicture, picture_svg, plot_item
-from backorder_forecast.report import Picture, write_html
-from backorder_forecast.settings import Settings
+from backorder_forecast.report import Picture, picture_caption, write_html
+from backorder_forecast.settings import ALLOCATIONS, Settings
 from backorder_forecast.settings_table import settings_frame, settings_from_dict, settings_to_dict
 from backorder_forecast.summary import summarise, summary_text
 from backorder_forecast.wait_curves import wait_figure
@@ -58,6 +58,8 @@ class Plan:
         Function (sku, location) -> ItemPicture that draws one item's paths again; None for a plan from a folder.
     what_ifs
         Function Scenario -> Plan of the same fitted world; None for a plan from a folder.
+    by_rule
+        Function sku, location, rules -> fill dates by rule, for `compare_allocations`; None for a plan from a folder.
     timings
         Seconds by stage.
     """
@@ -70,6 +72,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     pictures: Callable[[str, str], ItemPicture] | None = None
     what_ifs: Callable[[Scenario], Plan] | None = None
+    by_rule: Callable[[str | None, str | None, Sequence[str]], pd.DataFrame] | None = None
     timings: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -252,6 +255,47 @@ class Plan:
             )
         return self.what_ifs(scenario)
 
+    def compare_allocations(
+        self, sku: str | None = None, location: str | None = None, *, rules: Sequence[str] = ALLOCATIONS
+    ) -> pd.DataFrame:
+        """Fill dates of the open lines under each allocation rule, side by side, on the paths of this plan.
+
+        Parameters
+        ----------
+        sku, location
+            One item, or with `location` alone all items there; all items without either.
+        rules
+            Of "fifo", "priority" (where lines have none it is fifo), "fair_share".
+
+        Returns
+        -------
+        DataFrame
+            One row per line and rule: order_id, sku, location, customer_id, quantity, order_date, rule, fill_date_0.1,
+            _0.5, _0.8, _0.9, _0.95, promise_date, p_at_promise, p_by_promised, p_unfilled; as in `fill_dates`, which
+            the rows of the plan's own rule equal. Under fair share nobody is taken to leave, as in a plan.
+
+        Raises
+        ------
+        InvalidSettings
+            For a sku, location or rule that is not known, or if the plan was read from a folder.
+
+        Examples
+        --------
+        >>> import backorder_forecast as bf
+        >>> days = pd.date_range("2024-01-01", "2024-06-30")
+        >>> sales = pd.DataFrame({"sku": "A", "date": days, "quantity": 2.0})
+        >>> stock = pd.DataFrame({"sku": ["A"], "date": days[-1:], "on_hand": [5.0]})
+        >>> lines = pd.DataFrame({"sku": "A", "order_id": ["1", "2"], "order_date": days[-4:-2], "quantity": [5.0, 5.0],
+        ...                       "priority": [2, 1]})
+        >>> tables = bf.read_tables({"sales": sales, "inventory": stock, "backorders": lines})
+        >>> table = bf.make_plan(tables, bf.Settings(n_paths=50)).compare_allocations("A", rules=["fifo", "priority"])
+        >>> table.pivot(index="order_id", columns="rule", values="fill_date_0.5").idxmin().to_dict()
+        {'fifo': '1', 'priority': '2'}
+        """
+        if self.by_rule is None:
+            raise InvalidSettings("this plan holds frames alone, no sample paths; make it with make_plan")
+        return self.by_rule(sku, location, rules)
+
     def alerts(self, top: int | None = None) -> pd.DataFrame:
         """The flagged items whose stockout would cost most: as many as there is time to act on.
 
@@ -390,19 +434,5 @@ class Plan:
         for risk in urgent.to_dict("records"):
             sku, location = str(risk["sku"]), str(risk["location"])
             image = picture_svg(plot_item(self.pictures(sku, location), width=7.6))
-            shown.append(Picture(sku, location, _caption(risk), image))
+            shown.append(Picture(sku, location, picture_caption(risk), image))
         return shown
-
-
-def _caption(risk: Mapping[Any, Any]) -> str:
-    words = [f"{risk['sku']} {risk['location']}".strip() + f": {risk['flag']}"]
-    chance = format_values("share", pd.Series([risk["p_stockout"]], dtype=float))[0]
-    words.append(f"{chance} chance to run out within the horizon")
-    for column, text in (("stockout_date_0.5", "likely out by"), ("order_by_date", "order by")):
-        if pd.notna(risk[column]):
-            words.append(f"{text} {risk[column].day} {risk[column]:%b %Y}")
-    if not risk["avoidable"]:
-        words.append("an order now comes too late")
-    if isinstance(risk["cause"], str) and risk["cause"]:
-        words.append(f"main cause: {risk['cause']}")
-    return ", ".join(words) + "."

@@ -14,6 +14,7 @@ from datetime import date
 from functools import partial
 from numbers import Real
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,8 @@ class Scenario:
         {"PO 4711": 3} or {"PO 4711": "2024-07-05"}: all open lines of a purchase order arrive in so many days, or on
         that day. Written as po_id is, or as sentences name it ("PO 4711" for 4711).
 
+    Names are text, as tables are read; a whole number is taken as its text, so {1047: 3} means {"1047": 3}.
+
     Examples
     --------
     >>> Scenario(demand_factor={"category": {"toys": 1.3}}, supplier_delay_days={"ACME": 14}).describe()
@@ -89,7 +92,9 @@ class Scenario:
             given = getattr(self, name)
             if not isinstance(given, Mapping):
                 raise InvalidSettings(f"{name} must name what it changes, as in {_EXAMPLES[name]}; got {given!r}")
-            object.__setattr__(self, name, MappingProxyType(dict(given)))
+            if name == "demand_factor":
+                given = {by: _by_text(by, f) if isinstance(f, Mapping) else f for by, f in given.items()}
+            object.__setattr__(self, name, MappingProxyType(_by_text(name, given)))
         for by, factors in self.factors().items():
             if by not in BY:
                 raise unknown_option("demand_factor key", by, BY)
@@ -100,9 +105,11 @@ class Scenario:
             raise InvalidSettings(f"on_hand is 0 or more, got {dict(self.on_hand)}")
         if any(not (_is_number(d) and d == int(d)) for d in self.supplier_delay_days.values()):
             raise InvalidSettings(f"supplier_delay_days are whole days, got {dict(self.supplier_delay_days)}")
-        if isinstance(self.recall, str) or not all(isinstance(sku, str) for sku in self.recall):
+        listed = not isinstance(self.recall, str) and isinstance(self.recall, Iterable)
+        recall = tuple(_text(sku) for sku in self.recall) if listed else ()
+        if not listed or None in recall:
             raise InvalidSettings(f'recall lists skus, as in ("A-1",); got {self.recall!r}')
-        object.__setattr__(self, "recall", tuple(self.recall))
+        object.__setattr__(self, "recall", recall)
         for supplier, days in self.supplier_closed.items():
             if not _is_window(days):
                 raise InvalidSettings(
@@ -281,6 +288,27 @@ class Scenario:
     def _must_hit(hit: NDArray[np.bool_], by: str, name: str, facts: pd.DataFrame) -> None:
         if not hit.any():
             raise _unknown(by, name, sorted(set(facts[by].astype("str").fillna("")) - {""}))
+
+
+def _by_text(field_name: str, given: Mapping[Any, Any]) -> dict[str, Any]:
+    """The mapping with names as the tables have them, which are text: the sku 1047 is "1047"."""
+    named = {}
+    for key, value in given.items():
+        name = _text(key)
+        if name is None:
+            raise InvalidSettings(f"names in {field_name} are text or whole numbers, got {key!r}")
+        if name in named:
+            raise InvalidSettings(f"{field_name} names {name!r} twice, as text and as a number: leave one out")
+        named[name] = value
+    return named
+
+
+def _text(name: object) -> str | None:
+    """A name as tables are read: whole numbers without decimals; None where it is no name."""
+    if isinstance(name, str):
+        return name
+    whole = isinstance(name, Real) and _is_number(name) and float(name).is_integer()
+    return f"{float(name):.0f}" if isinstance(name, Real) and whole else None
 
 
 def _is_order(po_id: pd.Series, name: str) -> NDArray[np.bool_]:

@@ -67,7 +67,7 @@ def simulate(world: World, start: int, stop: int, *, stock_known: bool) -> Bucke
         watch.lap("reorders")
         frames["main_causes"], frames["causes"] = explain(world, facts, draws, frames["stockouts"], start)
         watch.lap("causes")
-        frames["fill_dates"], cash = _fill_dates(world, facts, draws, start, stop)
+        frames["fill_dates"], cash = fill_dates(world, facts, draws, start, stop)
         watch.lap("fill_dates")
         frames["wait_cutoffs"] = _wait_cutoffs(world, facts, draws, stock, start, stop)
         watch.lap("wait_cutoffs")
@@ -86,9 +86,10 @@ def _forecast_frame(world: World, facts: pd.DataFrame, draws: Draws, start: int,
     return pd.concat([frame, quantiles], axis=1)
 
 
-def _fill_dates(
+def fill_dates(
     world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int
 ) -> tuple[pd.DataFrame, CashFlow | None]:
+    """Frame `fill_dates` of the items start to stop, and their cash flow; empty and None where nobody waits."""
     lines, line_start = world.lines.bucket(start, stop)
     if not len(lines):
         return pd.DataFrame(), None

@@ -290,3 +290,9 @@ def test_what_was_kept_for_one_model_is_not_taken_for_another(tmp_path: Path) ->
 
     with pytest.raises(InvalidSettings, match="no plain attributes to tell it by; leave folder out"):
         backtest(shop_read(), origins=1, settings=SETTINGS, demand_model=Unknown(), folder=tmp_path)
+
+
+def test_an_origin_named_twice_is_refused() -> None:
+    day = ORIGINS[0]
+    with pytest.raises(InvalidSettings, match=f"named more than once: {day:%Y-%m-%d}. It would count double"):
+        backtest(shop_read(), origins=[day, ORIGINS[1], f"{day:%Y-%m-%d} 12:00"], settings=SETTINGS)

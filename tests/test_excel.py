@@ -117,3 +117,14 @@ def test_without_the_package_the_message_says_what_to_install(tmp_path: Path, mo
     monkeypatch.setitem(sys.modules, "xlsxwriter", None)
     with pytest.raises(BackorderForecastError, match=r"pip install 'backorder_forecast\[excel\]'"):
         made_up_plan().to_excel(tmp_path / "plan.xlsx")
+
+
+def test_an_order_that_comes_too_late_says_now_and_keeps_real_dates(tmp_path: Path) -> None:
+    orders = made_up_plan().frames["reorders"].iloc[:3].copy()
+    orders["urgency"] = ["overdue", "today", "none"]
+    orders["order_by_date"] = pd.to_datetime([None, "2024-05-06", None]).astype("datetime64[s]")
+    write_excel({"reorders": orders}, tmp_path / "late.xlsx", title="Late", as_of=pd.Timestamp("2024-05-06"))
+    sheet = openpyxl.load_workbook(tmp_path / "late.xlsx")["reorders"]
+    at = list(orders.columns).index("order_by_date") + 1
+    shown = [sheet.cell(row, at).value for row in (2, 3, 4)]
+    assert shown == ["now (too late)", pd.Timestamp("2024-05-06").to_pydatetime(), None]

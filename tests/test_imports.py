@@ -46,8 +46,8 @@ ORDER = (
     # all stages together
     "scenario", "engine", "phantom", "facts", "hidden", "snapshots", "stockout_features",
     "probabilities", "classifier", "learned_flags", "cause_words", "explaining", "drawing", "bucket_orders",
-    "simulation", "plan_notes", "fitting", "what_if", "answers", "pipeline", "compare", "order_ways", "order_replay",
-    "order_scores", "order_backtest", "backtest_scores", "backtest", "cli",
+    "simulation", "plan_notes", "fitting", "what_if", "answers", "rule_dates", "pipeline", "compare", "order_ways",
+    "order_replay", "order_scores", "order_backtest", "backtest_scores", "backtest", "cli",
 )  # fmt: skip
 
 

@@ -280,6 +280,12 @@ def test_too_little_history_is_refused_with_the_numbers(n_reviews: int) -> None:
         backtest_orders(shop_read(), n_reviews=n_reviews, settings=FAST)
 
 
+@pytest.mark.parametrize("n_reviews", [4.0, "8", None, True])
+def test_a_number_of_reviews_that_is_none_is_refused(n_reviews: Any) -> None:
+    with pytest.raises(InvalidSettings, match=f"n_reviews is a whole number of reviews, such as 26; got {n_reviews!r}"):
+        backtest_orders(shop_read(), n_reviews=n_reviews, settings=FAST)
+
+
 def test_wrong_ways_and_starts_are_refused() -> None:
     with pytest.raises(InvalidSettings, match="start is recorded or rule, got 'empty'"):
         backtest_orders(shop_read(), settings=FAST, start="empty")

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from plan_fixture import AS_OF, made_up_plan
 
-from backorder_forecast.frames import FRAMES, empty_frame
+from backorder_forecast.frames import FRAMES, TOO_LATE, empty_frame
 from backorder_forecast.report import PAGE_ROWS, Picture, write_html
 
 _VOID = {"meta", "link", "input", "img", "br", "hr"}
@@ -98,7 +98,10 @@ def test_tables_hold_every_row_and_column_with_headings_for_people(page: _Page) 
     names = [c["name"] for c in block["columns"]]
     assert [row[names.index("sku")] for row in block["rows"]] == plan.stockouts["sku"].tolist()
     dates = [row[names.index("order_by_date")] for row in block["rows"]]
-    assert dates == plan.stockouts["order_by_date"].dt.strftime("%Y-%m-%d").fillna("").tolist()
+    late = ~plan.stockouts["avoidable"] & (plan.stockouts["flag"] != "ok")
+    days = plan.stockouts["order_by_date"].dt.strftime("%Y-%m-%d")
+    assert dates == days.fillna(late.map({True: TOO_LATE, False: ""})).tolist()
+    assert late.any()
     assert not block["columns"][names.index("location")]["brief"], "an empty column is not shown at first"
 
 
@@ -226,3 +229,12 @@ def test_sorting_filtering_and_paging_work_in_a_browser(text: str, tmp_path: Pat
     assert out["count"] == f"1–{len(out['warning'])} of {len(out['warning'])} (filtered from 40)"
     assert out["second"] == risk["sku"].tolist()[PAGE_ROWS:]
     assert out["found"] == ["001-SKU"]
+
+
+def test_an_order_that_comes_too_late_says_now(tmp_path: Path) -> None:
+    orders = made_up_plan().frames["reorders"].iloc[:2].copy()
+    orders["urgency"], orders["order_by_date"] = ["overdue", "none"], pd.NaT
+    orders["order_by_date"] = orders["order_by_date"].astype("datetime64[s]")
+    summary = made_up_plan().summary()
+    page = write_html({"reorders": orders}, tmp_path / "late.html", title="Late", as_of=AS_OF, summary=summary)
+    assert page.read_text(encoding="utf-8").count(f">{TOO_LATE}<") == 1

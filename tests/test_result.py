@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from plan_fixture import AS_OF, made_up_plan
+from shop_fixture import shop_plan
 
 from backorder_forecast.errors import BackorderForecastError, InvalidSettings
 from backorder_forecast.frames import FRAMES, empty_frame
@@ -154,3 +155,30 @@ def test_settings_survive_a_round_and_name_what_changed() -> None:
 def test_settings_of_the_wrong_kind_are_refused_all_at_once(values: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidSettings, match=words):
         settings_from_dict(values)
+
+
+def test_lines_are_compared_under_each_rule_on_the_paths_of_the_plan() -> None:
+    plan = shop_plan()
+    table = plan.compare_allocations()
+    own = table[table["rule"] == plan.settings.allocation].drop(columns="rule")
+    keys = ["sku", "location", "order_id"]
+    said = plan.fill_dates[list(own.columns)]
+    pd.testing.assert_frame_equal(
+        own.sort_values(keys, ignore_index=True), said.sort_values(keys, ignore_index=True), check_dtype=False
+    )
+    assert list(table["rule"][:3]) == ["fifo", "priority", "fair_share"]
+    assert len(table) == 3 * len(plan.fill_dates)
+    sku = str(plan.fill_dates["sku"].iloc[0])
+    one = plan.compare_allocations(sku, rules=["priority"])
+    whole = table[(table["sku"] == sku) & (table["rule"] == "priority")]
+    pd.testing.assert_frame_equal(one, whole.reset_index(drop=True))
+
+
+def test_lines_cannot_be_compared_by_unknown_names_or_without_paths() -> None:
+    plan = shop_plan()
+    with pytest.raises(InvalidSettings, match="rule 'lifo'"):
+        plan.compare_allocations(rules=["lifo"])
+    with pytest.raises(InvalidSettings, match="sku 'nobody'"):
+        plan.compare_allocations("nobody")
+    with pytest.raises(InvalidSettings, match="holds frames alone, no sample paths"):
+        made_up_plan().compare_allocations()

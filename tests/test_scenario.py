@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def test_a_delay_of_a_supplier_that_nobody_knows_is_refused() -> None:
         ({"supplier_closed": {"ACME": ("soon", "later")}}, "supplier_closed has a first and a last day"),
         ({"supplier_closed": "ACME"}, "supplier_closed must name what it changes"),
         ({"recall": "A"}, "recall lists skus"),
-        ({"recall": (1,)}, "recall lists skus"),
+        ({"recall": (1.5,)}, "recall lists skus"),
         ({"extra_order": {"A": 0}}, "extra_order is a number of units above 0"),
         ({"extra_order": {"A": (5, 0)}}, "extra_order is a number of units above 0"),
         ({"extra_order": {"A": (5, 1.5)}}, "extra_order is a number of units above 0"),
@@ -214,3 +215,26 @@ def test_further_changes_are_told_in_words() -> None:
     assert Scenario(order_arrives={"PO 7": 3, "8": "2024-07-05"}).describe() == (
         "order PO 7 arrives in 3 days; order 8 arrives on 2024-07-05"
     )
+
+
+def test_a_name_given_as_a_number_is_its_text() -> None:
+    given = Scenario(on_hand={1047: 3}, recall=(np.int64(7),), demand_factor={"sku": {1047.0: 2.0}}, extra_order={5: 2})
+    assert given == Scenario(
+        on_hand={"1047": 3}, recall=("7",), demand_factor={"sku": {"1047": 2.0}}, extra_order={"5": 2}
+    )
+    assert Scenario(on_hand={1047: 3}).stock(FACTS.assign(sku=["1047", "B", "B"]))[0] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_hand": {1.5: 3}}, "names in on_hand are text or whole numbers, got 1.5"),
+        ({"on_hand": {None: 3}}, "names in on_hand are text or whole numbers, got None"),
+        ({"on_hand": {7: 3, "7": 4}}, "on_hand names '7' twice, as text and as a number: leave one out"),
+        ({"recall": (None,)}, "recall lists skus"),
+        ({"recall": 7}, "recall lists skus"),
+    ],
+)
+def test_what_is_no_name_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidSettings, match=re.escape(message)):
+        Scenario(**options)

@@ -11,7 +11,8 @@
 
   function cell(text, column) {
     let shown = escaped(text);
-    if (column.kind === "date" && text) {
+    // An order that comes too late has words for a date.
+    if (column.kind === "date" && /^\d/.test(text)) {
       const [year, month, day] = text.split("-").map(Number);
       shown = `${day}&nbsp;${MONTHS[month - 1]}&nbsp;${year}`;
     }
@@ -24,6 +25,8 @@
   function key(text, column) {
     if (text === "") return null;
     if (column.name === "flag") return FLAGS.indexOf(text);
+    // Words for a date say now, which is before every day to come.
+    if (column.kind === "date" && !/^\d/.test(text)) return "0";
     if (!column.right) return text;
     const nudge = text[0] === "<" ? -0.5 : text[0] === ">" ? 0.5 : 0;
     if (text.includes("∞")) return text[0] === "−" ? -Infinity : Infinity;

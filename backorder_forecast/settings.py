@@ -25,7 +25,6 @@ FREQS = (
 )  # fmt: skip
 UNMET = ("backorder", "lost", "partial")
 ALLOCATIONS = ("fifo", "priority", "fair_share")
-PAYMENT_TERMS = ("none", "deposit", "instalments", "full")
 
 # (share of customers who never wait, mean waiting time in days as 1 / mean hazard): judgement, replace by your own data.
 PATIENCE_PRIORS = {"commodity": (0.85, 7.0), "standard": (0.5, 20.0), "specialty": (0.2, 65.0), "custom": (0.05, 130.0)}

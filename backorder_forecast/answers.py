@@ -26,7 +26,7 @@ from backorder_forecast.plots import ItemPicture
 from backorder_forecast.projection import NEVER, project_stock, stock_quantiles
 from backorder_forecast.reorders import excess_frame
 from backorder_forecast.settings import Settings
-from backorder_forecast.simulation import BucketResult, draw_bucket, protected_days
+from backorder_forecast.simulation import BucketResult, draw_bucket
 from backorder_forecast.wait_curves import value_curve
 
 if TYPE_CHECKING:
@@ -314,7 +314,7 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
 def _excess(fitted: Fitted) -> pd.DataFrame:
     world = fitted.world
     facts, model, clock = world.facts, world.model, world.clock
-    days = protected_days(world.lead, world.law_rows, facts) + world.settings.horizon_days
+    days = world.protected + world.settings.horizon_days
     factors = model.factors(clock, slice(None))
     inside = np.cumsum(factors, axis=1)
     last = np.minimum(np.searchsorted(clock.end_days, days, side="left"), clock.n_periods - 1)

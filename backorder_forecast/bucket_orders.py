@@ -35,7 +35,7 @@ def bucket_orders(
     frame["order_quantity"] = capped_orders(frame["order_quantity"].to_numpy(dtype=np.float64), facts)
     express = express_frame(
         facts, draws.demand, draws.receipts, arrival, joins=joins, clock=world.clock,
-        highest_level=settings.service_level,
+        highest_level=settings.service_level, stay=world.stay(start, stop),
     )  # fmt: skip
     return pd.concat([frame, express], axis=1), curves
 

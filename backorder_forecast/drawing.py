@@ -86,13 +86,17 @@ class World:
         return self.lead.law_rows(self.facts[["sku", "location", "supplier", "category"]])
 
     @cached_property
+    def protected(self) -> NDArray[np.float64]:
+        """Days that an order of each item must last: the .95 lead time and review, with closures and delays."""
+        usual = protected_days(self.lead, self.law_rows, self.facts)
+        lengthened = self.shocks.closures.lengthened(usual, self.facts["supplier"])
+        return np.asarray(lengthened + np.maximum(self.delays[1], 0), dtype=np.float64)
+
+    @cached_property
     def n_periods(self) -> NDArray[np.int64]:
         """Periods simulated per item: the horizon, or the .95 lead time and review, with closures and delays, where
         that is longer."""
-        later = np.maximum(self.delays[1], 0)
-        usual = protected_days(self.lead, self.law_rows, self.facts)
-        protected = self.shocks.closures.lengthened(usual, self.facts["supplier"]) + later
-        days = np.maximum(np.minimum(protected, self.settings.max_path_days), self.settings.horizon_days)
+        days = np.maximum(np.minimum(self.protected, self.settings.max_path_days), self.settings.horizon_days)
         return np.asarray(np.minimum(np.searchsorted(self.clock.end_days, days, side="left") + 1, self.clock.n_periods))
 
     @cached_property

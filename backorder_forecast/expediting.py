@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from backorder_forecast.clock import Clock
 from backorder_forecast.policies import round_to_pack
+from backorder_forecast.projection import level_path
 from backorder_forecast.reorders import arrival_periods
 
 Floats = NDArray[np.float64]
@@ -28,7 +29,7 @@ COLUMNS = ("express_quantity", "express_date", "express_units", "express_saving"
 
 def express_frame(
     items: pd.DataFrame, demand: Floats, receipts: Floats, arrival: Ints, *, joins: Floats, clock: Clock,
-    highest_level: float,
+    highest_level: float, stay: Floats | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Express quantity of each item and what it would save against waiting for the normal order.
 
@@ -47,6 +48,9 @@ def express_frame(
         Periods ahead.
     highest_level
         Quantile of the units short that is never exceeded.
+    stay
+        Share of those who wait that still does 0, 1, ... periods later, shape (n_items, n_lags), as in
+        `project_stock`; everybody by default. Who has left needs no unit by express.
 
     Returns
     -------
@@ -78,7 +82,8 @@ def express_frame(
     wait = np.maximum(np.ceil(days[rows]), 1.0).astype(np.int64)
     first = arrival_periods(wait, clock)
     start = items["start"].to_numpy(dtype=np.float64)
-    short, waiting = _short_between(start, demand, receipts, rows, first, arrival, joins)
+    lasting = np.zeros((0, 1)) if stay is None else stay
+    short, waiting = _short_between(start, demand, receipts, rows, first, arrival, joins, lasting)
     cost, price = (items[c].to_numpy(dtype=np.float64)[rows] for c in ("unit_cost", "price"))
     extra = np.maximum(np.nan_to_num(items["express_cost"].to_numpy(dtype=np.float64)[rows] - cost), 0.0)
     margin = price - cost
@@ -108,16 +113,30 @@ def express_frame(
 
 
 @nb.njit(cache=True, nogil=True)
-def _short_between(start, demand, receipts, rows, first, arrival, joins):  # type: ignore[no-untyped-def]
+def _short_between(start, demand, receipts, rows, first, arrival, joins, stay):  # type: ignore[no-untyped-def]
     """Units short per path between two periods, and those that wait at the first, shape (n_rows, n_paths)."""
     n_paths, n_periods = demand.shape[1:]
     out = np.zeros((rows.size, n_paths))
     waiting = np.zeros((rows.size, n_paths))
+    levels, missing, queue = np.empty(n_periods), np.empty(n_periods), np.empty(n_periods)
     for k in range(rows.size):
         i = rows[k]
         for p in range(n_paths):
+            last = min(arrival[i, p], n_periods)
+            if len(stay):
+                if first[k] < last:
+                    # Those who still wait on that day, before anybody wants more.
+                    wanted_by = demand[i, p, : first[k] + 1].copy()
+                    wanted_by[first[k]] = 0.0
+                    level_path(start[i], wanted_by, receipts[i, p], joins[i], stay[i], False, levels, missing, queue)
+                    waiting[k, p] = max(-levels[first[k]], 0.0)
+                wanted_by = demand[i, p, :last]
+                level_path(start[i], wanted_by, receipts[i, p], joins[i], stay[i], False, levels, missing, queue)
+                for t in range(first[k], last):
+                    out[k, p] += missing[t]
+                continue
             level = start[i]
-            for t in range(min(arrival[i, p], n_periods)):
+            for t in range(last):
                 level += receipts[i, p, t]
                 if t == first[k]:
                     waiting[k, p] = max(-level, 0.0)

@@ -34,6 +34,7 @@ from backorder_forecast.lead_tree import law_tree, stated_days
 from backorder_forecast.next_orders import next_orders
 from backorder_forecast.order_lines import known_day, order_lines
 from backorder_forecast.patience import fit_patience
+from backorder_forecast.production import first_made_day, later_when_made, made_days, not_before
 from backorder_forecast.queues import queue_needs
 from backorder_forecast.receipts import draw_new_orders, open_order_lines
 from backorder_forecast.supply_events import item_holds, supplier_closures
@@ -42,6 +43,7 @@ from backorder_forecast.waits import StayLaw, draw_leave_days
 if TYPE_CHECKING:
     from backorder_forecast.leadtimes import LeadTimes
     from backorder_forecast.lines import BackorderLines
+    from backorder_forecast.receipts import OpenLines
     from backorder_forecast.settings import Settings
     from backorder_forecast.tables import Tables
 
@@ -141,7 +143,8 @@ def replay_promises(
     lines
         Open and closed backorder lines.
     facts
-        One row per item: sku, location, supplier, category, review_days.
+        One row per item: sku, location, supplier, category, review_days; daily_capacity where it is stated, which
+        slows what was to be made then as it does now.
     lead
         The laws of today. Those of a past origin are fitted to what was known then, and how they are fitted is chosen
         by what was known at the first of the origins.
@@ -339,11 +342,13 @@ def _replayed(
         streams.item_keys(some["sku"], some["location"], settings.seed, purpose)
         for purpose in (streams.RECEIPTS, streams.NEW_ORDER, streams.PATIENCE)
     )
-    arrivals = draw_shocked_days(shocks, lead, receipts, 0, n, REPLAY_PATHS)
+    capacity, (made, free) = _production(some, coming)
+    arrivals = not_before(draw_shocked_days(shocks, lead, receipts, 0, n, REPLAY_PATHS), made)
     placed = next_orders(orders, some, as_of=origin, seed=settings.seed).draw(0, n, REPLAY_PATHS)
     rows = lead.law_rows(some[["sku", "location", "supplier", "category"]])
     following = draw_new_orders(lead, rows, some["supplier"], new, REPLAY_PATHS)
     following = shocked_lead_days(shocks, following, some["supplier"], 0, n)
+    following = not_before(following, first_made_day(capacity, free))
     following = np.where(following < NEVER, following + placed, NEVER).astype(np.int32)
     # Unknown priorities are those of closed lines: they queue by date.
     queue = waiting[["quantity", "order_date", "order_id"]].assign(item=item)
@@ -359,6 +364,8 @@ def _replayed(
         so_far = (origin - waiting["order_date"]).dt.days.to_numpy(np.float64)
         leave = draw_leave_days(stays, item, so_far, patience, n_paths=REPLAY_PATHS)
     filled_on = fill_days(first, complete, start, usable, *supply, following, leave_days=leave)[1]
+    begin = np.maximum(placed, free[:, None]).astype(np.float64)
+    filled_on = later_when_made(filled_on, complete, start, usable, *supply, following, begin, capacity)
     days = np.maximum(filled_on, 1)
     waited = (waiting["last"] - origin).dt.days.to_numpy(np.int64)
     filled = (waiting["outcome"] == "filled").to_numpy()
@@ -367,6 +374,15 @@ def _replayed(
         **{c: some[c].astype("str").fillna("").to_numpy()[item] for c in ("supplier", "category")},
         below=(days < waited[:, None]).mean(axis=1), reached=(days <= waited[:, None]).mean(axis=1),
     )[[c for c in COLUMNS if c != "weight"]]  # fmt: skip
+
+
+def _production(items: pd.DataFrame, coming: OpenLines) -> tuple[Floats, tuple[Floats, Floats]]:
+    """Units a day of each item, and when its open lines are made and its plant is free, as in the plan."""
+    capacity = np.full(len(items), np.nan)
+    if "daily_capacity" in items:
+        capacity = items["daily_capacity"].to_numpy(dtype=np.float64)
+    columns = (coming.frame[c].to_numpy() for c in ("item", "age_days", "quantity"))
+    return capacity, made_days(capacity, *columns)
 
 
 def _stock(

@@ -99,3 +99,21 @@ def test_a_plan_says_what_express_would_save() -> None:
     assert orders.loc[worth, "remark"].str.contains("by express").all()
     assert (orders.loc[worth, "express_date"] < orders.loc[worth, "arrival_0.9"]).all()
     assert not orders.loc[~worth, "remark"].str.contains("by express").any()
+
+
+def test_who_has_left_by_then_needs_no_unit_by_express() -> None:
+    demand = np.full((1, 4, 20), 2.0)
+    arrival, receipts = np.full((1, 4), 10), np.zeros((1, 4, 20))
+
+    def quantity(joins: float, stay: np.ndarray | None) -> pd.Series:
+        return express_frame(
+            item(start=0.0), demand, receipts, arrival, joins=np.full(1, joins), clock=CLOCK, highest_level=0.95,
+            stay=stay,
+        ).iloc[0]  # fmt: skip
+
+    patient, none = np.ones((1, 20)), np.append(1.0, np.zeros(19))[None, :]
+    pd.testing.assert_series_equal(quantity(1.0, patient), quantity(1.0, None))
+    pd.testing.assert_series_equal(quantity(1.0, none), quantity(0.0, None))
+    # Two days of two units wait on day 3; half of those of the day before, a quarter of the others have stayed.
+    half = quantity(1.0, 0.5 ** np.arange(20)[None, :])
+    assert quantity(0.0, None)["express_quantity"] < half["express_quantity"] < quantity(1.0, None)["express_quantity"]

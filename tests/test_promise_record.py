@@ -190,3 +190,23 @@ def test_the_shelf_of_a_past_day_is_read_as_that_of_today(
     record = fitted(frames, AS_OF, **options).world.calibration.record
     assert len(record)
     assert (record.loc[record["days"] > 1, "below"] == 1.0).all() == could_ship
+
+
+@pytest.mark.parametrize(("capacity", "in_time"), [(None, True), (1000.0, True), (0.01, False)])
+def test_what_a_day_can_make_slowed_past_promises_too(capacity: float | None, in_time: bool) -> None:
+    # Lines of a unit a day wait for the order of their week, which is ten days on its way.
+    days, placed = pd.date_range("2024-01-15", "2024-06-29"), pd.date_range("2023-07-03", AS_OF, freq="7D")
+    arrived = (placed + pd.Timedelta(days=10)).where(placed <= AS_OF - pd.Timedelta(days=10))
+    frames = {
+        "sales": pd.DataFrame({"sku": "A", "date": pd.date_range("2023-07-01", AS_OF), "quantity": 2.0}),
+        "inventory": pd.DataFrame({"sku": "A", "date": pd.date_range("2024-01-01", AS_OF), "on_hand": 0.0}),
+        "purchase_orders": pd.DataFrame({"supplier": "S", "sku": "A", "order_date": placed, "received_date": arrived,
+                                         "quantity_ordered": 21.0}),
+        "products": pd.DataFrame({"sku": ["A"], "supplier": "S", "daily_capacity": capacity}),
+        "backorders": pd.DataFrame({"order_id": [f"o{k}" for k in range(len(days))], "sku": "A", "order_date": days,
+                                    "quantity": 1.0, "filled_date": days + pd.Timedelta(days=9)}),
+    }  # fmt: skip
+    record = fitted(frames, AS_OF).world.calibration.record
+    assert len(record)
+    # Unlimited, the orders on their way serve all; at a hundredth of a unit a day nothing was to be expected.
+    assert bool(record["reached"].max() > 0.5) == in_time

@@ -407,3 +407,12 @@ def test_a_supplier_that_has_become_slower_is_told_with_its_counts() -> None:
 def test_every_player_has_a_column(column: str) -> None:
     row = risk(plan_of(10, on_order(60, 20)))
     assert np.isfinite(row[column])
+
+
+def test_what_a_closure_ahead_makes_needed_is_no_excess() -> None:
+    plan = plan_of(400.0, delivered())
+    shut = plan.what_if(Scenario(supplier_closed={"ACME": ("2024-07-05", "2024-08-03")}))
+    # Two a day on thirty closed days.
+    saved = float(plan.excess["excess_units"].iloc[0] - shut.excess["excess_units"].iloc[0])
+    sold = float(plan.items["mean_daily"].iloc[0]) if "mean_daily" in plan.items else 2.0
+    assert saved == pytest.approx(30 * sold, rel=0.2)

@@ -20,7 +20,6 @@ from backorder_forecast.csv_files import RawColumns
 from backorder_forecast.dates import check_date_format, parse_dates
 from backorder_forecast.formats import Failure, SourceTable
 from backorder_forecast.mapping import Matches
-from backorder_forecast.names import find_table
 from backorder_forecast.schema import TABLES, Column, Table
 from backorder_forecast.values import Parsed, parse_flags, parse_numbers, parse_text
 
@@ -140,14 +139,15 @@ def read_draft(
 def date_formats_of(option: Any, source: SourceTable, matches: Matches) -> tuple[dict[str, str], list[Failure]]:
     """The `date_format` option for the date fields of one table, and what is wrong with it.
 
-    The option is one pattern for all, or a mapping of table to a pattern or to a mapping of column to pattern.
+    The option is one pattern for all columns, or a mapping of column to pattern.
     """
     table = TABLES[source.name]
     dates = [c.name for c in table.columns if c.kind == "date"]
-    if isinstance(option, Mapping):
-        option = next((option[key] for key in option if find_table(str(key)) == table.name), "")
     if isinstance(option, str) or option is None:
         return dict.fromkeys(dates, check_date_format(option) if option else ""), []
+    if not isinstance(option, Mapping):
+        what = "write it like '%d/%m/%Y', or {'sales': '%d/%m/%Y'}, or {'sales': {'date': '%d/%m/%Y'}}"
+        return {}, [_failure(table, "", "date_format= is not understood", repr(option), what)]
     formats, failures = {}, []
     for name, pattern in option.items():
         field_name = next((f for f, column in matches.field_of.items() if column == name), name)

@@ -64,14 +64,11 @@ def find_tables(source: Any, *, sheets: Mapping[str, str] | None = None, decimal
     source
         Folder or file path, or mapping of table name to path or dataframe.
     sheets
-        Table name -> sheet name, for workbooks whose sheets have other names.
+        Canonical table name -> sheet name, for workbooks whose sheets have other names.
     decimal
         Decimal mark of text files where their values leave it open.
     """
     found = Found({}, [], [])
-    for table in sheets or {}:
-        if table not in TABLES:
-            found.failures.append(_failure("", f"sheets names an unknown table {table!r}", "", _list_tables()))
     if isinstance(source, Mapping):
         _from_mapping(source, found, sheets or {}, decimal)
     elif isinstance(source, str | Path):
@@ -138,6 +135,11 @@ def _from_file(path: Path, found: Found, sheets: Mapping[str, str], decimal: str
             found.failures.append(_failure("", error.problem, f"{path.name}: {error.found}", error.what_to_do))
             return
         wanted = {sheet: table for table, sheet in sheets.items()}
+        for sheet in wanted:
+            if sheet not in names:
+                near = ", ".join(names)
+                what = "name one of its sheets"
+                found.failures.append(_failure(wanted[sheet], f"the workbook has no sheet {sheet!r}", near, what))
         for sheet in names:
             name = wanted.get(sheet) or find_table(sheet)
             if name is None:

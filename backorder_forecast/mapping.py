@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from backorder_forecast.formats import Failure, SourceTable
-from backorder_forecast.names import find_column, find_table, plain_name
+from backorder_forecast.names import by_table, find_column, plain_name
 from backorder_forecast.schema import TABLES
 
 if TYPE_CHECKING:
@@ -70,20 +70,17 @@ def match_columns(source: SourceTable, renames: Mapping[str, str | None]) -> tup
 
 def check_renames(columns: Any) -> tuple[dict[str, Mapping[str, str | None]], list[Failure]]:
     """The `columns=` option by canonical table, and what is wrong with it."""
-    renames: dict[str, Mapping[str, str | None]] = {}
-    failures: list[Failure] = []
     what = 'write it like columns={"sales": {"StockCode": "sku"}}'
-    for table, names in ({} if columns is None else columns).items():
-        name = find_table(str(table))
-        if name is None:
-            known = f"the tables are {', '.join(TABLES)}"
-            failures.append({"table": str(table), "problem": "columns= names an unknown table", "what_to_do": known})
-        elif not isinstance(names, Mapping):
+    if not isinstance(columns, Mapping | None):
+        problem = {"table": "", "problem": "columns= is not understood", "found": str(columns), "what_to_do": what}
+        return {}, [problem]
+    renames, failures = by_table("columns=", columns)
+    for name, names in list(renames.items()):
+        if not isinstance(names, Mapping):
+            del renames[name]
             failures.append(
                 {"table": name, "problem": "columns= is not understood", "found": str(names), "what_to_do": what}
             )
-        else:
-            renames[name] = names
     return renames, failures
 
 

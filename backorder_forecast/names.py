@@ -6,7 +6,10 @@ Pure data. Names are compared without case, spaces and punctuation (`plain_name`
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Mapping
+from typing import Any
 
 TABLE_NAMES = {
     "sales": """sale, sales_history, sales_lines, transactions, demand, demand_history, shipments, invoices,
@@ -190,6 +193,39 @@ def find_table(name: str) -> str | None:
     ('purchase_orders', 'inventory', None)
     """
     return _TABLES.get(plain_name(name))
+
+
+def by_table(option: str, values: Mapping[Any, Any] | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """An option that holds something per table, by canonical table, and what is wrong with its names.
+
+    Parameters
+    ----------
+    option
+        The option as messages call it, such as "columns=".
+    values
+        Table, by any of its names, to what the option says of it.
+
+    Examples
+    --------
+    >>> values, failures = by_table("date_format=", {"stock": "%d.%m.%Y", "salse": "%d.%m.%Y"})
+    >>> values, failures[0]["problem"], failures[0]["what_to_do"][:26]
+    ({'inventory': '%d.%m.%Y'}, 'date_format= names an unknown table', "did you mean 'sales'? the ")
+    """
+    found: dict[str, Any] = {}
+    failures: list[dict[str, Any]] = []
+    for given, value in (values or {}).items():
+        name = find_table(str(given))
+        if name is None:
+            near = difflib.get_close_matches(plain_name(given), _TABLES, n=1)
+            what = (f"did you mean {_TABLES[near[0]]!r}? " if near else "") + f"the tables are {', '.join(TABLE_NAMES)}"
+            problem = f"{option} names an unknown table"
+            failures.append({"table": str(given), "problem": problem, "what_to_do": what})
+        elif name in found:
+            problem, what = f"{option} names this table twice", "put both parts under one name"
+            failures.append({"table": name, "problem": problem, "found": repr(given), "what_to_do": what})
+        else:
+            found[name] = value
+    return found, failures
 
 
 def find_column(table: str, name: object) -> str | None:

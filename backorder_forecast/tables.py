@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -34,7 +34,7 @@ from backorder_forecast.errors import InvalidSettings, InvalidTables, unknown_op
 from backorder_forecast.formats import Failure, Found, find_tables
 from backorder_forecast.known import known_at
 from backorder_forecast.mapping import MAPPING_COLUMNS, Renames, check_renames, mapping_rows, match_columns
-from backorder_forecast.names import plain_name
+from backorder_forecast.names import by_table, plain_name
 from backorder_forecast.schema import PRODUCTS, TABLES, Column
 
 ORDER_DATES = ("orderdate", "ordereddate", "bestelldatum", "auftragsdatum")
@@ -205,8 +205,10 @@ def read_tables(
         raise unknown_option("unknown_sku", unknown_sku, UNKNOWN_SKU)
     if decimal not in (None, ".", ","):
         raise unknown_option("decimal", str(decimal), (".", ","))
-    found = find_tables(source, sheets=sheets, decimal=decimal or "")
-    failures = list(found.failures)
+    sheet_of, failures = by_table("sheets=", sheets)
+    found = find_tables(source, sheets=sheet_of, decimal=decimal or "")
+    failures += found.failures
+    failures += _not_given("sheets=", sheet_of, found)
     drafts, mapping = _read_drafts(found, columns, date_format, decimal or "", failures)
     today = pd.Timestamp.today().normalize()
     day = _asked_day(as_of, today, failures)
@@ -239,13 +241,16 @@ def _read_drafts(
     found: Found, columns: Renames | None, date_format: Any, decimal: str, failures: list[Failure]
 ) -> tuple[dict[str, Draft], list[dict[str, str]]]:
     renames, problems = check_renames(columns)
-    failures += problems
+    failures += problems + _not_given("columns=", renames, found)
+    patterns, problems = by_table("date_format=", date_format) if isinstance(date_format, Mapping) else ({}, [])
+    failures += problems + _not_given("date_format=", patterns, found)
     drafts: dict[str, Draft] = {}
     mapping: list[dict[str, str]] = []
     for name in (n for n in TABLES if n in found.tables):
         source = found.tables[name]
         matches, problems = match_columns(source, renames.get(name, {}))
-        formats, more = date_formats_of(date_format, source, matches)
+        stated = patterns.get(name) if isinstance(date_format, Mapping) else date_format
+        formats, more = date_formats_of(stated, source, matches)
         problems += more
         failures += problems
         if problems and not matches.field_of:
@@ -261,12 +266,14 @@ def _read_drafts(
         mapping += mapping_rows(source, matches, understood)
         if draft is not None:
             drafts[name] = draft
-    for name in renames:
-        if name not in found.tables and not any(f["table"] == name for f in failures):
-            failures.append(
-                {"table": name, "problem": "columns= names a table that is not given", "what_to_do": "remove it"}
-            )
     return drafts, mapping
+
+
+def _not_given(option: str, names: Iterable[str], found: Found) -> list[Failure]:
+    """Tables that an option speaks of and that are not there, for whatever reason not told already."""
+    there = {*found.tables, *(f["table"] for f in found.failures)}
+    problem = f"{option} names a table that is not given"
+    return [{"table": n, "problem": problem, "what_to_do": "remove it"} for n in names if n not in there]
 
 
 def _asked_day(as_of: Day | None, today: pd.Timestamp, failures: list[Failure]) -> pd.Timestamp | None:

@@ -362,6 +362,10 @@ def test_workbook(tmp_path: Path) -> None:
     assert len(named.sales) == 2
     with pytest.raises(bf.InvalidTables, match="sheets="):
         bf.read_tables({"sales": tmp_path / "book.xlsx", "products": tmp_path / "book.xlsx"})
+    with pytest.raises(
+        bf.InvalidTables, match=r"inventory: the workbook has no sheet 'Stok'; found Sales, Notes, Stock"
+    ):
+        bf.read_tables(tmp_path / "book.xlsx", sheets={"stock": "Stok"})
 
 
 def test_folder_with_strangers_and_doubles(tmp_path: Path) -> None:

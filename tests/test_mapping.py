@@ -61,7 +61,9 @@ def test_renames_win() -> None:
         ({"sales": {"skuu": "sku"}}, "names a column that is not there", "did you mean 'sku'?"),
         ({"sales": {"quantity": "qantity"}}, "unknown field 'qantity'", "did you mean 'quantity'?"),
         ({"sales": {"quantity": "Code"}}, "unknown field 'Code'", "fields are sku"),
-        ({"sails": {"a": "b"}}, "names an unknown table", "the tables are"),
+        ({"sails": {"a": "b"}}, "names an unknown table", "did you mean 'sales'? the tables are"),
+        ({"sale": {"price": None}, "sales": {}}, "names this table twice", "put both parts under one name"),
+        ("sales", "is not understood", "write it like"),
         ({"sales": "sku"}, "is not understood", "write it like"),
         ({"inventory": {"a": "sku"}}, "names a table that is not given", "remove it"),
         ({"sales": {"a": "price", "b": "price"}}, "two columns for this field", "rename only one"),
@@ -111,6 +113,33 @@ def test_date_format_options() -> None:
         bf.read_tables({"sales": sales}, date_format={"sales": {"quantity": "%d"}})
     with pytest.raises(bf.InvalidSettings, match="not understood"):
         bf.read_tables({"sales": sales}, date_format="d/m/y")
+
+
+@pytest.mark.parametrize("option", ["columns", "date_format", "sheets"])
+def test_an_option_for_a_table_that_is_not_there_is_refused_with_the_near_name(option: str) -> None:
+    sales = pd.DataFrame({"sku": ["A"], "date": ["2024-01-05"], "quantity": [1]})
+    value: Any = {"columns": {"sku": "sku"}}.get(option, "%Y-%m-%d")
+    for name, problem, what in (
+        ("salse", "names an unknown table", "did you mean 'sales'? the tables are sales, purchase_orders"),
+        ("inventry", "names an unknown table", "did you mean 'inventory'?"),
+        ("zzz", "names an unknown table", "the tables are"),
+        ("stock", "names a table that is not given", "remove it"),
+    ):
+        given: dict[str, Any] = {option: {name: value}}
+        with pytest.raises(bf.InvalidTables) as caught:
+            bf.read_tables({"sales": sales}, **given)
+        failure = caught.value.failures.iloc[0]
+        assert failure["problem"] == f"{option}= {problem}"
+        assert failure["what_to_do"].startswith(what)
+
+
+def test_an_option_takes_any_name_of_a_table_but_only_one() -> None:
+    sales = pd.DataFrame({"sku": ["A"], "date": ["05/01/2024"], "quantity": [1]})
+    assert bf.read_tables({"sales": sales}, date_format={"Verkauf": "%d/%m/%Y"}).as_of == pd.Timestamp("2024-01-05")
+    with pytest.raises(bf.InvalidTables, match=r"sales: date_format= names this table twice; found 'sale'"):
+        bf.read_tables({"sales": sales}, date_format={"sales": "%d/%m/%Y", "sale": "%m/%d/%Y"})
+    with pytest.raises(bf.InvalidTables, match="date_format= is not understood; found 3"):
+        bf.read_tables({"sales": sales}, date_format=3)  # type: ignore[arg-type]
 
 
 def test_one_column_proves_the_order_for_its_table() -> None:

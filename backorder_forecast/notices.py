@@ -3,8 +3,10 @@
 Kinds: `availability` (can ship now), `cannot_fill` (no date can be named and none is near; the only message of its
 line), `new_estimate` (a first date, or one clearly earlier), `delay` (clearly later than promised),
 `consent_or_refund` (more likely than not late by the rule table; replaces a delay), `alternative` (the wait passes the
-cutoff and a substitute is in stock), `discount` (the wait nears the cutoff, will end, and there is no substitute).
-What is clear is set by `Settings.renotify_days` and `renotify_share`. A `deadline` is the day by which to tell; what
+cutoff, a substitute is in stock, and no date is to be told), `discount` (the wait nears the cutoff, will end, and there
+is no substitute). A line that is told a date is offered the substitute in the same message (`BEARERS`), so that an
+offer never stands in for the news that a promise is broken. What is clear is set by `Settings.renotify_days` and
+`renotify_share`. A `deadline` is the day by which to tell, the earlier one where a message has two reasons; what
 should have been told already is due on the next business day. The rule table is a short summary of consumer law on
 late delivery, not legal advice. Wording comes from jinja2 templates, one per kind (`TEMPLATES`), which
 `Settings.notice_templates` replaces.
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 UNFILLED_AT = 0.99
 """Probability of not being filled in the horizon from which a line without a promise is given up. Judgement."""
 KINDS = ("availability", "cannot_fill", "consent_or_refund", "delay", "new_estimate", "alternative", "discount")
+BEARERS = ("consent_or_refund", "delay", "new_estimate")
+"""Kinds whose message carries the offer of a substitute."""
 
 
 @dataclass(frozen=True)
@@ -68,24 +72,25 @@ COLUMNS = (
 )  # fmt: skip
 
 _POLICY = "{% if policy_text %} {{ policy_text }}{% endif %}"
+_OFFER = "{% if offer %} {{ offer }}{% endif %}"
 _WHAT = 'Order {{ order_id }}: {{ "%g" % quantity }} x {{ sku }}'
 TEMPLATES = {
     "availability": _WHAT + " can ship now.",
     "cannot_fill": "Order {{ order_id }}: we cannot name a date for {{ '%g' % quantity }} x {{ sku }}. {{ offer }}"
     + _POLICY,
     "consent_or_refund": _WHAT + " {{ lateness }}. {{ news }} {{ offer }}" + _POLICY,
-    "delay": _WHAT + " comes later than {{ old_date }}. {{ news }}" + _POLICY,
-    "new_estimate": _WHAT + " is expected by {{ new_date }}.",
-    "alternative": _WHAT + " is a long wait. {{ offer }}",
+    "delay": _WHAT + " comes later than {{ old_date }}. {{ news }}" + _OFFER + _POLICY,
+    "new_estimate": _WHAT + " is expected by {{ new_date }}." + _OFFER,
+    "alternative": _WHAT + " is a long wait. {{ news }} {{ offer }}",
     "discount": _WHAT + " is a long wait. {{ offer }}",
 }
-"""Plain wording per kind, jinja2; the fields are `FIELDS`."""
+"""Plain wording per kind, jinja2; the fields are `FIELDS`. Wording without `offer` leaves an offer out."""
 FIELDS = (
     "order_id", "sku", "location", "customer_id", "quantity", "kind", "reason", "old_date", "new_date", "due", "offer",
     "deadline", "policy_text", "jurisdiction", "legal_note", "lateness", "news",
 )  # fmt: skip
 """What a template may name: columns of the frame, dates in words; `due` is the promised day or that of the rule table,
-`lateness` says whether it is over, `news` names the new date or that there is none."""
+`lateness` says whether it is over, `news` names the date that is now expected or that there is none."""
 LATENESS = ("was due by {due} and is late", "will probably not arrive by {due}")
 """Where the due day is over, and where it is still ahead."""
 
@@ -93,7 +98,7 @@ LATENESS = ("was due by {due} and is late", "will probably not arrive by {due}")
 def notices_frame(
     fill_dates: pd.DataFrame, cutoffs: pd.DataFrame, *, as_of: pd.Timestamp, settings: Settings
 ) -> pd.DataFrame:
-    """One row per open line and kind of notice.
+    """What each open line is to be told; one row per line, two where a discount comes with a date.
 
     Parameters
     ----------
@@ -138,16 +143,17 @@ def notices_frame(
     has_substitute = lines["substitute_sku"].fillna("") != ""
     first = lines["promised_date"].isna() & lines["promise_date"].notna()
     lost = (lines["p_unfilled"] >= UNFILLED_AT) & lines["promise_date"].isna() & ~now
+    offered = too_long & has_substitute & ~lost
     hits = {
         "availability": now,
         "cannot_fill": lost,
         "consent_or_refund": late & ~lost,
         "delay": (moved == 1) & ~late & ~now & ~lost,
         "new_estimate": (first | (moved == -1)) & ~late & ~now,
-        "alternative": too_long & has_substitute & ~lost,
         # Who is asked for consent to a delay is not courted in a second message, nor is a wait without an end sold.
         "discount": near & ~has_substitute & ~late & ~lost & np.isfinite(wait),
     }
+    hits["alternative"] = offered & ~np.logical_or.reduce([hits[kind] for kind in BEARERS])
     patience_ends = lines["order_date"] + pd.to_timedelta(lines["wait_cutoff_days"].fillna(0).round(), unit="D")
     soonest = _next_day(as_of, business_days=settings.business_days)
     last_days = {
@@ -167,6 +173,8 @@ def notices_frame(
         part["due"] = due.loc[part.index]
         part["reason"] = _reason(part, kind, wait, as_of, settings)
         part["offer"] = _offer(part, kind)
+        if kind in BEARERS:
+            _add_alternative(part, offered.loc[part.index], deadlines["alternative"], wait, as_of, settings)
         parts.append(part)
     frame: pd.DataFrame = pd.concat(parts).sort_values("line", kind="stable", ignore_index=True)
     frame = frame.rename(columns={"promised_date": "old_date", "promise_date": "new_date"})
@@ -191,7 +199,8 @@ def _reason(part: pd.DataFrame, kind: str, wait: pd.Series, as_of: pd.Timestamp,
     own = wait[part.index]
     ends = np.isfinite(own)
     days = own.where(ends, -1).astype(np.int64).astype("str")
-    cutoff = part["wait_cutoff_days"].fillna(0).round().astype(np.int64).astype("str")
+    # A wait is whole days: 11 of 10.6 acceptable ones are one too many.
+    cutoff = np.floor(part["wait_cutoff_days"].fillna(0) + 1e-9).astype(np.int64).astype("str")
     if kind == "availability":
         return pd.Series("in stock", index=part.index, dtype="str")
     if kind == "cannot_fill":
@@ -206,7 +215,7 @@ def _reason(part: pd.DataFrame, kind: str, wait: pd.Series, as_of: pd.Timestamp,
         sure = (part["p_at_promise"] * 100).round().fillna(0).astype(np.int64).astype("str")
         earlier = "earlier than promised, probability " + sure + "%"
         return earlier.where(part["promised_date"].notna(), "no date promised so far, probability " + sure + "%")
-    expected = "expected wait " + days + " days of " + cutoff + " acceptable ones"
+    expected: pd.Series = "expected wait " + days + " days of " + cutoff + " acceptable ones"
     return expected.where(ends, "no fill date in sight, " + cutoff + " days are acceptable")
 
 
@@ -224,6 +233,18 @@ def _offer(part: pd.DataFrame, kind: str) -> pd.Series:
     if kind == "discount":
         return blank + "We would like to offer you a discount for waiting."
     return blank
+
+
+def _add_alternative(
+    part: pd.DataFrame, where: pd.Series, tell_by: pd.Series, wait: pd.Series, as_of: pd.Timestamp, settings: Settings
+) -> None:
+    """Put the substitute into the messages that tell a date."""
+    reason, offer = _reason(part, "alternative", wait, as_of, settings), _offer(part, "alternative")
+    part["reason"] = part["reason"].mask(where, part["reason"] + "; " + reason)
+    both = (part["offer"] + " " + offer).str.strip()
+    part["offer"] = part["offer"].mask(where, both)
+    earlier = pd.concat([part["deadline"], tell_by.loc[part.index]], axis=1).min(axis=1)
+    part["deadline"] = part["deadline"].mask(where, earlier)
 
 
 def _day(dates: pd.Series) -> pd.Series:
@@ -259,8 +280,13 @@ def _texts(frame: pd.DataFrame, as_of: pd.Timestamp, templates: dict[str, jinja2
     fields = {
         **{name: frame[name].to_numpy(object) for name in FIELDS if name in frame},
         "lateness": np.where(frame["due"] <= as_of, over, ahead),
-        "news": ("New date: " + _day(new) + ".").mask(new.isna(), "We cannot name a new date yet.").to_numpy(object),
+        "news": np.where(frame["kind"] == "alternative", _news(new, "Expected by "), _news(new, "New date: ", "new ")),
         **{name: _day(frame[name]).to_numpy(object) for name in ("old_date", "new_date", "due", "deadline")},
     }
     rows = zip(frame["kind"].to_numpy(object), zip(*fields.values(), strict=True), strict=True)
     return [templates[kind].render(dict(zip(fields, values, strict=True))) for kind, values in rows]
+
+
+def _news(new: pd.Series, words: str, adjective: str = "") -> pd.Series:
+    text: pd.Series = (words + _day(new) + ".").mask(new.isna(), f"We cannot name a {adjective}date yet.")
+    return text

@@ -115,7 +115,42 @@ def test_alternative_or_discount_when_the_wait_is_long() -> None:
     assert kinds(notices_frame(table, cutoffs(14.0, "B"), as_of=AS_OF, settings=options)) == []
     beyond = notices_frame(table, cutoffs(11.0, "B"), as_of=AS_OF, settings=options)
     assert beyond["kind"].tolist() == ["alternative"]
-    assert "You may take B instead" in beyond["text"].iloc[0]
+    assert beyond["text"].iloc[0] == (
+        "Order o0: 2 x A is a long wait. Expected by 2024-05-17. You may take B instead; it is in stock."
+    )
+
+
+def test_an_offer_comes_with_the_broken_promise_and_never_instead_of_it() -> None:
+    table = lines({"promised_date": 6})  # waits 2 + 10 days, now promised for day 12
+    frame = notices_frame(table, cutoffs(10.6, "B"), as_of=AS_OF, settings=Settings())
+    assert kinds(frame) == [["consent_or_refund"]]
+    row = frame.iloc[0]
+    assert (row["old_date"], row["new_date"], row["deadline"]) == (day(6), day(12), day(6))
+    assert row["text"] == (
+        "Order o0: 2 x A will probably not arrive by 2024-05-11. New date: 2024-05-17. Please agree to the new date, or"
+        " cancel with a full refund. You may take B instead; it is in stock."
+    )
+    assert row["reason"] == "more likely than not later than 2024-05-11; expected wait 12 days of 10 acceptable ones"
+    plain = notices_frame(table, cutoffs(10.6), as_of=AS_OF, settings=Settings()).iloc[0]
+    assert row["legal_note"] == plain["legal_note"] != ""
+    # Where no law asks for consent, the delay carries the offer, in the shop's own words too.
+    own = NO_RULE.replace(notice_templates={"delay": "{{ old_date }} -> {{ new_date }}: {{ offer }}"})
+    delay = notices_frame(table, cutoffs(10.6, "B"), as_of=AS_OF, settings=own).iloc[0]
+    assert (delay["kind"], delay["legal_note"], delay["deadline"]) == ("delay", "", day(6))
+    assert delay["text"] == "2024-05-11 -> 2024-05-17: You may take B instead; it is in stock."
+    assert notices_frame(table, cutoffs(50.0), as_of=AS_OF, settings=own)["text"].tolist() == [
+        "2024-05-11 -> 2024-05-17: "
+    ]
+
+
+def test_an_offer_is_made_before_patience_ends_even_where_the_date_is_later() -> None:
+    table = lines({"promised_date": 8}, {"order_date": -9})
+    frame = notices_frame(table, cutoffs(7.0, "B"), as_of=AS_OF, settings=Settings()).set_index("order_id")
+    assert frame["kind"].to_dict() == {"o0": "consent_or_refund", "o1": "new_estimate"}
+    assert frame["deadline"].to_dict() == {"o0": day(5), "o1": day(1)}
+    assert frame.loc["o1", "text"] == (
+        "Order o1: 2 x A is expected by 2024-05-17. You may take B instead; it is in stock."
+    )
 
 
 def test_one_row_per_line_and_kind_in_line_order() -> None:
@@ -192,8 +227,8 @@ def test_no_discount_for_a_wait_without_an_end_and_no_unknown_days() -> None:
     )
     assert kinds(notices_frame(table, cutoffs(14.0), as_of=AS_OF, settings=NO_RULE)) == [["delay"]]
     other = notices_frame(table, cutoffs(14.0, "B"), as_of=AS_OF, settings=NO_RULE)
-    assert kinds(other) == [["delay", "alternative"]]
-    assert other["reason"].iloc[1] == "no fill date in sight, 14 days are acceptable"
+    assert kinds(other) == [["delay"]]
+    assert other["reason"].iloc[0].endswith("; no fill date in sight, 14 days are acceptable")
 
 
 def test_the_shops_own_wording_replaces_ours_kind_by_kind() -> None:

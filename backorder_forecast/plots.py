@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 INK, MUTED, GRID = "#1f2933", "#6b7785", "#e4e8ec"
 PAST, AHEAD, STOCK, ALARM, ORDER = "#8a97a6", "#2f6db5", "#1d7a6b", "#c0392b", "#b7791f"
 _MOST_ROWS = 8
+_TITLE_LETTER = 0.115  # inches of a wide letter of the title
 _PAST_LABELS = ("wanted", "out of stock")
 
 
@@ -114,11 +116,13 @@ def plot_item(picture: ItemPicture, *, figure: Figure | None = None, width: floa
         if figure is None:
             figure = figure_class()(figsize=(width, width * (0.1 + 0.095 * sum(heights))))
         labels = max((len(row.label) for row in rows), default=0)
-        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, **_margins(figure, len(heights), labels))
+        title = fill(picture.title or picture.sku, int(figure.get_figwidth() / _TITLE_LETTER))
+        room = _margins(figure, len(heights), labels, title.count("\n"))
+        grid = figure.add_gridspec(len(heights), 1, height_ratios=heights, **room)
         first = figure.add_subplot(grid[0])
         panels = [first, *(figure.add_subplot(grid[k], sharex=first) for k in range(1, len(heights)))]
         top = 1 - 0.1 / figure.get_figheight()
-        figure.suptitle(picture.title or picture.sku, x=0.012, y=top, ha="left", va="top", fontsize=12.5, weight="bold")
+        figure.suptitle(title, x=0.012, y=top, ha="left", va="top", fontsize=12.5, weight="bold")
         draw_demand(panels[0], picture)
         if has_stock:
             draw_stock(panels[1], picture)
@@ -206,7 +210,9 @@ def draw_stock(axes: Axes, picture: ItemPicture) -> None:
     start = _end_of(picture.as_of)
     level = picture.on_hand - (0.0 if np.isnan(picture.backordered) else picture.backordered)
     led = [] if np.isnan(level) else [level]
-    days = np.append(np.full(len(led), start), _period_ends(picture))
+    days = np.append(
+        np.full(len(led), start), (_days(picture.stock["date"]) + _period_days(picture.stock, picture.forecast))
+    )
     low, mid, high = (np.append(led, stock[q].to_numpy(dtype=np.float64)) for q in (0.1, 0.5, 0.9))
     stocked, owed = ((bound(low, 0.0), bound(high, 0.0)) for bound in (np.maximum, np.minimum))
     axes.fill_between(days, *stocked, color=STOCK, alpha=0.2, linewidth=0)
@@ -227,7 +233,7 @@ def draw_stock(axes: Axes, picture: ItemPicture) -> None:
 def draw_chance(axes: Axes, picture: ItemPicture) -> None:
     """Probability of having run out by each date, with the order-by date and the median stockout date."""
     start = _end_of(picture.as_of)
-    days = np.append(start, _period_ends(picture))
+    days = np.append(start, _days(picture.stock["date"]) + _period_days(picture.stock, picture.forecast))
     chance = picture.stock["p_stockout"].to_numpy(dtype=np.float64)
     chance = np.append(1.0 if picture.backordered > 0 and chance[0] == 1.0 else 0.0, chance)
     axes.fill_between(days, 0, chance, color=ALARM, alpha=0.22, linewidth=0)
@@ -278,10 +284,10 @@ class _Row:
     note: str
 
 
-def _margins(figure: Figure, panels: int, label_letters: int) -> dict[str, float]:
+def _margins(figure: Figure, panels: int, label_letters: int, more_lines: int) -> dict[str, float]:
     # Room for words in inches, the rest for the panels; fixed, so that pictures stand in line and draw in one pass.
     width, height = figure.get_figwidth(), figure.get_figheight()
-    left, right, top, bottom, gap = max(0.62, 0.15 + 0.073 * label_letters), 0.12, 0.64, 0.42, 0.42
+    left, right, top, bottom, gap = max(0.62, 0.15 + 0.073 * label_letters), 0.12, 0.64 + 0.21 * more_lines, 0.42, 0.42
     panel = max((height - top - bottom - gap * (panels - 1)) / panels, 0.1)
     return {
         "left": min(left / width, 0.4), "right": 1 - right / width, "top": 1 - top / height, "bottom": bottom / height,
@@ -382,10 +388,6 @@ def _end_of(day: pd.Timestamp) -> float:
     return _day_number(day) + 0.5
 
 
-def _period_ends(picture: ItemPicture) -> NDArray[np.float64]:
-    return _days(picture.stock["date"]) + _period_days(picture.stock, picture.forecast)
-
-
 def _held(values: pd.Series) -> NDArray[np.float64]:
     # A step drawn "post" needs its last value once more at the right edge.
     return np.append(values.to_numpy(dtype=np.float64), float(values.iloc[-1]))
@@ -419,10 +421,9 @@ def _rendered(figure: Figure, kind: str, metadata: dict[str, Any], dpi: int) -> 
 
     import matplotlib as mpl
 
-    buffer = io.BytesIO()
-    with mpl.rc_context(style()):
+    with mpl.rc_context(style()), io.BytesIO() as buffer:
         figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
-    return buffer.getvalue()
+        return buffer.getvalue()
 
 
 def _date_words(day: pd.Timestamp) -> str:

@@ -181,6 +181,24 @@ class Scenario:
             parts.append(f"order {name} arrives {on}")
         return "; ".join(parts) or "no change"
 
+    def notes(self) -> tuple[str, ...]:
+        """What the plan of the scenario says of it: the changes, and which frames stay those of the past.
+
+        Examples
+        --------
+        >>> Scenario(supplier_delay_days={"ACME": 14, "Bolt": -3}).notes()[1].split("; ")[1]
+        'the scenario adds 14 days to ACME and takes 3 days off Bolt'
+        """
+        told = (f"what-if: {self.describe()}",)
+        moved = {s: d for s, d in self.supplier_delay_days.items() if d != 0}
+        changes = [f"adds {_days(d)} to {s}" if d > 0 else f"takes {_days(-d)} off {s}" for s, d in moved.items()]
+        changes += [f"closes {s} from {a} to {b}" for s, (a, b) in self.supplier_closed.items()]
+        if not changes:
+            return told
+        *first, last = changes
+        words = f"{', '.join(first)} and {last}" if first else last
+        return (*told, f"lead_times and suppliers show what was learned from the records; the scenario {words}")
+
     def demand_factors(self, facts: pd.DataFrame) -> NDArray[np.float64]:
         """Factor of each item, shape (n_items,); names that match no item raise."""
         factor = np.ones(len(facts))
@@ -318,6 +336,10 @@ def _is_order(po_id: pd.Series, name: str) -> NDArray[np.bool_]:
         bare = re.sub(r"^PO[ -]?", "", name, flags=re.IGNORECASE).strip()
         hit = (po_id == bare).to_numpy(dtype=bool) & (bare != "")
     return hit
+
+
+def _days(days: float) -> str:
+    return f"{days:g} day" + ("" if days == 1 else "s")
 
 
 def _unknown(kind: str, name: str, known: list[str]) -> InvalidSettings:

@@ -64,7 +64,7 @@ def changed(fitted: Fitted, scenario: Scenario) -> Fitted:
         fixed_days=scenario.fixed_days(orders.frame, as_of, known.orders),
     )  # fmt: skip
     known = replace(known, flag_note=flags.note)
-    notes = (f"what-if: {scenario.describe()}", *plan_notes(changed_world, fitted.history, known))
+    notes = (*scenario.notes(), *plan_notes(changed_world, fitted.history, known))
     quality = data_quality(fitted.history, orders, world.lines, world.lead)
     return Fitted(changed_world, fitted.history, known, notes, quality)
 

@@ -66,6 +66,22 @@ def test_words_on_the_figure_name_what_is_known() -> None:
     assert "+94" in words
 
 
+@pytest.mark.parametrize("width", [5.0, 7.6, 10.0])
+@pytest.mark.parametrize("sku", ["FX-001023", "WARM-MM-004358-MAGENTA", "i" * 120])
+def test_a_long_title_is_wrapped_and_stands_clear_of_the_panels(width: float, sku: str) -> None:
+    words = f"{sku}: 99% chance to run out within 90 days, nothing more ordered (critical)"
+    figure = plot_item(dataclasses.replace(_picture(), title=words), width=width)
+    figure.canvas.draw()
+    heading = next(t for t in figure.texts if t.get_text().startswith(sku[:9]))
+    box, page = heading.get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 <= box.x1 <= page.x1
+    assert box.y1 <= page.y1
+    panel = figure.axes[0].get_tightbbox()
+    assert panel is not None
+    assert box.y0 > panel.y1
+    assert " ".join(heading.get_text().split()).replace(" ", "") == words.replace(" ", "")
+
+
 def test_chance_of_having_run_out_never_falls_on_the_figure() -> None:
     chance = plot_item(_picture("007-SKU")).axes[2].lines[0].get_ydata()
     values = np.asarray(chance, dtype=float)

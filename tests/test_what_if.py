@@ -416,3 +416,18 @@ def test_what_a_closure_ahead_makes_needed_is_no_excess() -> None:
     saved = float(plan.excess["excess_units"].iloc[0] - shut.excess["excess_units"].iloc[0])
     sold = float(plan.items["mean_daily"].iloc[0]) if "mean_daily" in plan.items else 2.0
     assert saved == pytest.approx(30 * sold, rel=0.2)
+
+
+def test_a_delay_says_that_the_frames_of_the_past_stay_as_they_are() -> None:
+    plan = plan_of(10, delivered())
+    later = plan.what_if(Scenario(supplier_delay_days={"ACME": 14}))
+    assert later.reorders["arrival_0.5"].iloc[0] == plan.reorders["arrival_0.5"].iloc[0] + pd.Timedelta(days=14)
+    for name in ("lead_times", "suppliers"):
+        pd.testing.assert_frame_equal(later.frames[name], plan.frames[name])
+    said = "lead_times and suppliers show what was learned from the records; the scenario adds 14 days to ACME"
+    assert later.notes[1] == said
+    assert said in later.data_quality["effect"].tolist()
+    assert not any("learned from the records" in note for note in plan.notes)
+    assert not any("learned from the records" in n for n in plan.what_if(Scenario(on_hand={"A": 0})).notes)
+    closed = plan.what_if(Scenario(supplier_closed={"ACME": ("2024-07-05", "2024-07-20")}))
+    assert closed.notes[1].endswith("the scenario closes ACME from 2024-07-05 to 2024-07-20")

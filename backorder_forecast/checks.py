@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from backorder_forecast.coerce import LONG_TABLES, Draft
 from backorder_forecast.formats import Failure
 from backorder_forecast.schema import TABLES
+from backorder_forecast.spellings import check_spellings
 
 UNKNOWN_SKU = ("set_aside", "keep")
 _LOCATED = ("sales", "inventory", "purchase_orders", "backorders")
@@ -106,16 +107,17 @@ def check_keys(drafts: Mapping[str, Draft]) -> None:
 
 
 def check_skus(drafts: Mapping[str, Draft], *, unknown_sku: str) -> list[Failure]:
-    """Rows whose SKU is not in `products`; a table of which no row is left is a failure."""
+    """Rows whose SKU is not in `products`; a table without a row left, or of another spelling, is a failure."""
     _case_twins(drafts["sales"])
+    failures = check_spellings(drafts, keep=unknown_sku == "keep")
+    told = {failure["table"] for failure in failures}
     products = drafts.get("products")
     if products is None or products.frame.empty:
-        return []
+        return failures
     known = pd.Index(products.frame["sku"].unique())
-    failures: list[Failure] = []
     for name in _CHECKED_SKUS:
         draft = drafts.get(name)
-        if draft is None or draft.frame.empty or "sku" not in draft.given:
+        if draft is None or draft.frame.empty or "sku" not in draft.given or name in told:
             continue
         unknown = _not_in(draft.frame["sku"], known)
         if unknown.all():
@@ -322,14 +324,10 @@ def _not_in(sku: pd.Series, known: pd.Index) -> NDArray[np.bool_]:
 
 
 def _no_match(draft: Draft, known: pd.Index) -> Failure:
-    """Failure of a table of which no SKU is in products, with the reason if it is leading zeros or case."""
+    """Failure of a table of which no SKU is in products."""
     own = pd.Series(draft.frame["sku"].dropna().unique(), dtype="str")
     theirs = pd.Series(known, dtype="str")
     what = "check that both exports use the same product code, or leave products out"
-    if own.str.upper().isin(theirs.str.upper()).any():
-        what = "they differ in upper and lower case: write them one way"
-    elif own.str.lstrip("0").isin(theirs.str.lstrip("0")).any():
-        what = "leading zeros were lost in one of the files: export the codes as text"
     found = f"{draft.name} has {', '.join(own.head(3))}; products has {', '.join(theirs.head(3))}"
     problem = "no SKU of this table is in products"
     return {"table": draft.name, "column": "sku", "problem": problem, "found": found, "what_to_do": what}

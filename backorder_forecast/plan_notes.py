@@ -69,6 +69,18 @@ def slower_notes(suppliers: pd.DataFrame) -> tuple[str, ...]:
     return tuple(said)
 
 
+def named_items(items: pd.DataFrame, limit: int = 3) -> str:
+    """The first items in words, each by its sku and, where it has one, its location.
+
+    Examples
+    --------
+    >>> named_items(pd.DataFrame({"sku": ["1207", "1207", "1208"], "location": ["North", "South", ""]}))
+    '1207 at North, 1207 at South, 1208'
+    """
+    pairs = items[["sku", "location"]].astype("str").head(limit).itertuples(index=False)
+    return ", ".join(f"{sku} at {location}" if location else str(sku) for sku, location in pairs)
+
+
 def _season_note(panel: DemandPanel) -> tuple[str, ...]:
     years = panel.n_periods * DAYS_PER_PERIOD[panel.freq] / 365.25
     if years >= 1.98:
@@ -91,10 +103,10 @@ def _missing_notes(
             " (sku, date, on_hand)"
         )
     elif not bool(facts["stock_known"].all()):
-        unknown = facts.loc[~facts["stock_known"], "sku"]
+        unknown = facts[~facts["stock_known"]]
         notes.append(
             f"{len(unknown)} items have no stock record and are left out of stockouts and orders, such as "
-            + ", ".join(unknown.astype("str").head(3))
+            + named_items(unknown)
         )
     if not tables.has("purchase_orders"):
         notes.append(
@@ -115,11 +127,11 @@ def _missing_notes(
         )
     elif "prepaid_amount" not in tables.given("backorders"):
         notes.append("backorders have no prepaid_amount: nothing counts as paid in advance, deposits and refunds are 0")
-    idle = facts.loc[(facts["daily_capacity"] == 0).to_numpy(), "sku"].astype("str")
+    idle = facts[(facts["daily_capacity"] == 0).to_numpy()]
     if len(idle):
         notes.append(
             f"{len(idle)} items have a daily_capacity of 0, so nothing of them is made and no order arrives (leave it"
-            f" empty where there is no limit), such as {', '.join(idle.head(3))}"
+            f" empty where there is no limit), such as {named_items(idle)}"
         )
     if not tables.has("products"):
         notes.append(

@@ -23,8 +23,8 @@ ORDER = (
     # bricks
     "distributions", "survival", "paths", "smoothing", "intermittent", "scores", "crps", "plots",
     # reading
-    "names", "values", "csv_files", "formats", "dates", "mapping", "coerce", "checks", "accounting", "known", "tables",
-    "returns", "netting", "panel",
+    "names", "values", "csv_files", "formats", "dates", "mapping", "coerce", "spellings", "checks", "accounting",
+    "known", "tables", "returns", "netting", "panel",
     # worlds with known truth
     "world_catalogue", "world_laws", "world_shop", "world_chances", "world_timeline", "world_export", "synthetic",
     # demand

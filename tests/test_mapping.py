@@ -179,5 +179,5 @@ def test_sales_by_order_date_are_pointed_out() -> None:
 
 
 def test_codes_that_never_match_are_pointed_out() -> None:
-    stock = pd.DataFrame({"sku": ["0A"], "date": ["2024-01-05"], "on_hand": [5]})
+    stock = pd.DataFrame({"sku": ["A-1"], "date": ["2024-01-05"], "on_hand": [5]})
     assert "same product code" in mapping_text(bf.read_tables({"sales": pd.DataFrame(BASE), "inventory": stock}))

@@ -64,7 +64,9 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
     known = world.facts["stock_known"].to_numpy(dtype=bool)
     if known.any():
         facts = world.facts[known]
-        learned, margin = facts["p_stockout_learned"].to_numpy(np.float64), unit_margin(facts, world.settings)
+        # Nothing runs out that nobody wants any more, however such items fared before.
+        learned = facts["p_stockout_learned"].where(facts["mean_daily"] > 0).to_numpy(np.float64)
+        margin = unit_margin(facts, world.settings)
         risk = blend_flags(raw["stockouts"][known], learned, margin, world.settings)
         frames["stockouts"] = explain_learned(_stockouts(risk, raw["main_causes"], about))
         if len(raw["causes"]):
@@ -127,9 +129,8 @@ def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
         passage = project_stock(start, demand, receipts, unmet="partial", wait_share=joins, stay=stay)
         stock = pd.DataFrame(levels, columns=[0.1, 0.5, 0.9])
         stock.insert(0, "date", clock.starts[:horizon])
-        out_now = start[0] < 0 or (start[0] <= 0 and facts["mean_daily"] > 0)
         reached = (passage.first_unmet[0][:, None] <= np.arange(horizon)).mean(axis=0)
-        stock["p_stockout"] = np.where(out_now, 1.0, reached)
+        stock["p_stockout"] = np.where(start[0] < 0, 1.0, reached)
     terms, law = world.cutoffs.terms.rows(i, i + 1), world.cutoffs.law.rows(i, i + 1)
     low, high = (law.at_quantile(q) for q in reversed(INTERVAL))
     days = int(min(2 * world.cutoffs.frame["wait_cutoff_days"].iloc[i] + 30, world.settings.max_cutoff_days))
@@ -266,7 +267,7 @@ def limit_notes(frames: Mapping[str, pd.DataFrame], settings: Settings) -> tuple
 def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -> pd.DataFrame:
     keys, settings = ["sku", "location"], fitted.world.settings
     risk = stockouts[[*keys, "order_by_date", "flag", "avoidable", "p_unmet_before_arrival", "on_order"]]
-    about = fitted.world.facts[[*keys, "active", "daily_capacity"]]
+    about = fitted.world.facts[[*keys, "active", "daily_capacity", "start"]]
     frame = reorders.merge(risk, on=keys).merge(about, on=keys)
     as_of, level = fitted.world.clock.as_of, settings.service_level
     cut = frame["remark"].str.startswith(CUT) | frame["remark"].str.startswith(BELOW)
@@ -276,6 +277,7 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
     capped = frame["daily_capacity"].notna() & (frame["order_quantity"] < np.floor(frame["need_units"]))
     gap = none & (frame["flag"] != "ok") & (frame["p_unmet_before_arrival"] >= settings.watch_probability)
     late = ~frame["avoidable"]
+    enough_in_time = frame["start"] + frame["on_order"] >= frame["order_up_to_level"]
     today = frame["order_by_date"] == as_of
     frame["urgency"] = np.select([none, late, today], ["none", "overdue", "today"], "this review")
     frame["reason"] = np.select(
@@ -288,7 +290,9 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
             gap & (frame["on_order"] > 0),
             gap,
             none,
+            late & enough_in_time,
             late,
+            enough_in_time,
             frame["order_quantity"] > np.ceil(frame["need_units"]),
         ],
         [
@@ -301,7 +305,10 @@ def _reorders(reorders: pd.DataFrame, stockouts: pd.DataFrame, fitted: Fitted) -
             "an order placed now comes too late for the gap; what is on order covers afterwards",
             "an order placed now comes too late for the gap; nothing more is needed afterwards",
             "stock and open orders last until the next order arrives",
+            f"what is on order may come too late, or not at all, for {level:.0%} service, and so may an order placed"
+            " now; it limits the gap",
             f"an order placed now may come too late to keep {level:.0%} service; it limits the gap",
+            f"what is on order would be enough, but may come too late, or not at all, for {level:.0%} service",
             "need raised to the minimum quantity or full packs",
         ],
         "need until the order of the next review arrives",

@@ -163,7 +163,8 @@ def level_law(
         lent = thin | ~np.isnan(shown)
         rests_on = np.where(thin, exposure, np.nan_to_num(shown))
         units, exposure = np.where(thin, units, level * rests_on), rests_on
-    return _from_group(units, exposure, group, lent, law), thin
+    own = states.variance[:, origin] * np.maximum(used - 1.0, 0.0)
+    return _from_group(units, exposure, np.where(thin, used, np.inf), own, group, lent, law), thin
 
 
 def first_period(panel: DemandPanel) -> Ints:
@@ -210,8 +211,15 @@ def _shrunk_variance(states: LevelStates, origin: int, alpha: Floats, pseudo: fl
     return np.where(m > 0, np.maximum(shrunk, floor), 0.0)
 
 
-def _from_group(units: Floats, exposure: Floats, group: Ints, lent: Bools, law: LevelLaw) -> LevelLaw:
-    """Gamma-Poisson posterior of the items `lent` to, its prior the levels of the other items of the group."""
+def _from_group(
+    units: Floats, exposure: Floats, used: Floats, squares: Floats, group: Ints, lent: Bools, law: LevelLaw
+) -> LevelLaw:
+    """Gamma-Poisson posterior of the items `lent` to, its prior the levels of the other items of the group.
+
+    Lumpy counts say as much as that many fewer single ones: both counts and periods are divided by variance over mean,
+    that of the group or, if larger, that of the item's own periods and one more at the mean of the group. `squares` are
+    the squared distances of the `used` periods from their mean, all (n_items,).
+    """
     if not lent.any():
         return law
     level, level_variance, within = law.level.copy(), law.level_variance.copy(), law.within.copy()
@@ -229,11 +237,18 @@ def _from_group(units: Floats, exposure: Floats, group: Ints, lent: Bools, law: 
         spread = float(level[peers].var()) if int(peers.sum()) > 1 else mean**2
         shape = float(np.clip(mean**2 / max(spread, 1e-12), 0.2, 5.0))
         rate = shape / max(mean, 1e-9)
-        ratio = max(float(np.median(within[peers] / level[peers])) if peers.any() else 1.0, 1.0)
-        # Lumpy counts say as much as that many fewer single ones.
+        usual = max(float(np.median(within[peers] / level[peers])) if peers.any() else 1.0, 1.0)
+        ratio = np.maximum(_lumpiness(units[rows], exposure[rows], used[rows], squares[rows], mean), usual)
         a = shape + units[rows] / ratio
         b = rate + exposure[rows] / ratio
         level[rows] = a / b
         level_variance[rows] = a / b**2
         within[rows] = level[rows] * ratio
     return LevelLaw(level, level_variance, within)
+
+
+def _lumpiness(units: Floats, exposure: Floats, used: Floats, squares: Floats, mean: float) -> Floats:
+    """Variance over mean of an item's periods and one more at `mean`; a level below `mean` is no sign of lumps."""
+    above = np.maximum(units - mean * exposure, 0.0) ** 2 / np.maximum(exposure * (exposure + 1.0), 1e-9)
+    centre = (units + mean) / (exposure + 1.0)
+    return np.asarray((squares + above) / np.maximum(used, 1.0) / np.maximum(centre, 1e-12))

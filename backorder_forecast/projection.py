@@ -159,7 +159,9 @@ def stockout_frame(
         expected_short_units, revenue_at_risk, order_by_date (empty where no date is in time, or, if `avoidable`,
         where no order is needed on the simulated days), p_zero, already_out, avoidable, flag, p_unmet_before_arrival.
     """
-    out_now = ((items["start"] < 0) | ((items["start"] <= 0) & (items["mean_daily"] > 0))).to_numpy(dtype=bool)
+    # Demand is unmet already only where customers wait; an empty shelf that nobody asks at misses nothing yet.
+    waited = (items["start"] < 0).to_numpy(dtype=bool)
+    out_now = waited | ((items["start"] <= 0) & (items["mean_daily"] > 0)).to_numpy(dtype=bool)
     end_days = clock.end_days
     horizon = min(int(np.searchsorted(end_days, settings.horizon_days, side="left")) + 1, clock.n_periods)
     unmet_day = _days(stock.first_unmet, end_days)
@@ -170,19 +172,19 @@ def stockout_frame(
         cover = np.maximum(items["start"].to_numpy(), 0.0) / items["mean_daily"].to_numpy()
     columns["days_of_cover"] = np.where(items["mean_daily"].to_numpy() > 0, cover, np.nan)
     columns |= _cover_quantiles(items, stock, end_days)
-    columns["p_stockout"] = np.where(out_now, 1.0, (unmet_day <= last).mean(axis=1))
+    columns["p_stockout"] = np.where(waited, 1.0, (unmet_day <= last).mean(axis=1))
     for days in HORIZONS:
         known = clock.freq == "D" and days <= last
         chance = (unmet_day <= days).mean(axis=1) if known else np.full(len(items), np.nan)
-        columns[f"p_stockout_{days}"] = np.where(out_now & known, 1.0, chance)
+        columns[f"p_stockout_{days}"] = np.where(waited & known, 1.0, chance)
     for level in (0.1, 0.5, 0.9):
-        day = np.where(out_now, 0.0, _first_day(np.where(unmet_day <= last, unmet_day, NEVER), level))
+        day = np.where(waited, 0.0, _first_day(np.where(unmet_day <= last, unmet_day, NEVER), level))
         columns[f"stockout_date_{level}"] = clock.dates(day)
     short = stock.short_units.mean(axis=1)
     columns["expected_short_units"] = short
     columns["revenue_at_risk"] = short * items["price"].to_numpy(dtype=np.float64)
     opens = np.maximum((clock.starts - clock.as_of).days.to_numpy(), 1)
-    deadline = np.where(out_now[:, None], 0, _days(stock.first_unmet, opens.astype(np.int64)))
+    deadline = np.where(waited[:, None], 0, _days(stock.first_unmet, opens.astype(np.int64)))
     slack = deadline - lead_days.astype(np.int64)
     # A path without unmet demand misses nothing if the order comes on the simulated days; else stock must last.
     calm = deadline == NEVER
@@ -199,7 +201,7 @@ def stockout_frame(
     columns["p_zero"] = np.where(items["start"].to_numpy() <= 0, 1.0, (zero_day <= last).mean(axis=1))
     columns["already_out"] = out_now
     columns["avoidable"] = order_by >= 0
-    missed = np.where(out_now, 1.0, (slack < 0).mean(axis=1))
+    missed = np.where(waited, 1.0, (slack < 0).mean(axis=1))
     due = (order_by < items["review_days"].to_numpy()) & (
         np.asarray(columns["p_stockout"]) >= settings.watch_probability
     )

@@ -115,13 +115,13 @@ def _stockout_rows(stockouts: pd.DataFrame) -> list[_Row]:
     return [
         (RUNS_OUT, "critical", len(critical), "count", _names(critical, share), "critical" if len(critical) else "ok"),
         (RUNS_OUT, "warning", len(warning), "count", _names(warning, share), "warning" if len(warning) else "ok"),
-        (RUNS_OUT, "out now", out, "count", "customers wait or leave already", "critical" if out else "ok"),
+        (RUNS_OUT, "out now", out, "count", "nothing to sell: customers wait or leave", "critical" if out else "ok"),
         (
             RUNS_OUT,
             "still avoidable",
             avoidable,
             "count",
-            "watched items for which an order now is in time",
+            "watched items that an order by its date still saves",
             "plain",
         ),
         (RUNS_OUT, "revenue at risk", *risk, "plain"),

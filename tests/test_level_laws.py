@@ -307,7 +307,7 @@ def test_little_history_follows_the_gamma_poisson_posterior(years: str) -> None:
     seen = case[years]
     level, variance = peers(case["prior"]["shape"], case["prior"]["rate"])
     states = states_of(
-        [*level, 9.0], [*variance, 9.0], units=[*[50.0] * 6, seen["units"]], exposure=[*[50.0] * 6, seen["exposure"]],
+        [*level, 9.0], [*variance, 0.0], units=[*[50.0] * 6, seen["units"]], exposure=[*[50.0] * 6, seen["exposure"]],
         used=[*[50] * 6, 4], nonzero=[*[20] * 6, 2],
     )  # fmt: skip
     law, thin = law_of(states)
@@ -322,12 +322,26 @@ def test_lumpy_demand_says_as_much_as_that_many_fewer_single_units() -> None:
     level, _ = peers(3.0, 5.0)
     # Six items: no line; of the variance 4.4 m a share of 0.05 is the level's.
     states = states_of(
-        [*level, 9.0], [*(4.0 / 0.95 * level), 9.0], units=[*[50.0] * 6, 12.0], exposure=[*[50.0] * 6, 8.0],
+        [*level, 9.0], [*(4.0 / 0.95 * level), 0.0], units=[*[50.0] * 6, 12.0], exposure=[*[50.0] * 6, 8.0],
         used=[*[50] * 6, 8], nonzero=[*[20] * 6, 2],
     )  # fmt: skip
     law, _ = law_of(states)
     assert law.level[6] == pytest.approx((3 + 12 / 4) / (5 + 8 / 4))
     assert law.within[6] == pytest.approx(4 * law.level[6])
+
+
+def test_one_large_sale_of_a_new_item_is_rather_a_lump_than_its_rate() -> None:
+    level = np.full(6, 3.0)
+    states = states_of(
+        [*level, 40.0, 40.0], [*(level / 0.95), 40.0, 0.0], units=[*[50.0] * 6, 40.0, 200.0],
+        exposure=[*[50.0] * 6, 1.0, 5.0], used=[*[50] * 6, 1, 5], nonzero=[*[20] * 6, 1, 5],
+    )  # fmt: skip
+    law, _ = law_of(states)
+    # The group: shape 5, the most, and rate 5/3. With a period at 3 the one of 40 has variance 18.5**2 * 2, mean 21.5.
+    lump = 18.5**2 * 2 / 21.5
+    assert law.level[6] == pytest.approx((5 + 40 / lump) / (5 / 3 + 1 / lump))
+    assert law.within[6] == pytest.approx(lump * law.level[6])
+    assert law.level[7] > 3 * law.level[6], "five days alike are a rate"
 
 
 def test_a_group_lends_where_it_has_enough_items_else_all_do() -> None:

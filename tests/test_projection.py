@@ -305,11 +305,7 @@ def test_order_by_is_the_last_review_whose_order_comes_in_time(
     row = frame_of(start, demand, lead=lead, review=review, choices=choices).iloc[0]
     short = np.argmax(start - np.cumsum(demand[0], axis=1) < 0, axis=1) + 1
     safe = (start - demand[0].sum(axis=1)) >= 0
-    if row["already_out"]:
-        assert start == 0
-        assert not row["avoidable"]
-        assert row["p_stockout"] == row["p_unmet_before_arrival"] == 1
-        return
+    assert row["already_out"] == (start == 0)
     in_time = [d for d in range(0, 13, review) if (safe | (d + lead[0] <= short)).mean() >= level - 1e-9]
     assert row["avoidable"] == bool(in_time)
     # Where enough paths never run short there is no last day for an order on the simulated days.
@@ -336,7 +332,16 @@ def test_a_short_item_is_out_now_whatever_its_paths_do() -> None:
     assert frame["order_by_date"].isna().all()
     assert frame["avoidable"].tolist() == [False, True, True]
     assert frame["flag"].tolist() == ["critical", "ok", "ok"]
-    assert frame_of([0], quiet[:1], mean_daily=0.5)["already_out"].tolist() == [True]
+
+
+def test_an_empty_shelf_is_out_now_but_misses_only_what_is_asked_for() -> None:
+    demand = np.zeros((1, 4, 10))
+    demand[0, 0, 2] = demand[0, 1, 8] = 1.0
+    row = frame_of([0], demand, mean_daily=0.05, lead=5, choices=Settings(horizon_days=10)).iloc[0]
+    assert row["already_out"]
+    assert row["p_zero"] == 1
+    assert (row["p_stockout"], row["p_unmet_before_arrival"]) == (0.5, 0.25)
+    assert row["stockout_date_0.1"] == AS_OF + pd.Timedelta(days=3)
 
 
 def test_an_item_that_nobody_wants_is_never_at_risk_however_late_orders_come() -> None:

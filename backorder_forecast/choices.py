@@ -244,6 +244,9 @@ def _weight(
     ])  # fmt: skip
     count = np.bincount(code[use], minlength=len(CLASSES))
     weight = pick(losses, count, np.asarray(WEIGHTS), np.full(len(CLASSES), 0.5), "weight of the global model", rows)
+    # Trees that were not seen to foretell young items do not speak for them: they know old ones alone.
+    if count[NEW] < MIN_SUMS:
+        weight[NEW] = 0.0
     return weight, blended(weight[code], mean, by_trees), blended(weight[code], variance, variance_by_trees)
 
 

@@ -32,7 +32,7 @@ from backorder_forecast.level_laws import (
 from backorder_forecast.nbses import LevelStates, scan_levels
 from backorder_forecast.panel import DemandPanel
 from backorder_forecast.settings import Settings
-from backorder_forecast.trials import CLASSES, NEW, class_codes, default_window, item_classes
+from backorder_forecast.trials import CLASSES, MIN_SUMS, NEW, class_codes, default_window, item_classes
 
 __all__ = [
     "DemandDraw", "DemandModel", "Recipe", "earlier_level", "fit_demand", "history_confidence", "refit_demand",
@@ -305,6 +305,8 @@ def _reasons(models: _Models) -> NDArray[np.str_]:
         mine = losses[(losses["class"] == name) & (losses["choice"] == "weight of the global model")]
         if not models.choice.n_sums.any():
             out.append("too little history to compare methods: defaults")
+        elif c == NEW and n < MIN_SUMS:
+            out.append(f"{n or 'no'} past windows of {name} items, too few to compare methods on: their group alone")
         elif not n:
             out.append(f"no past window of {name} items to compare methods on: as for items of all classes together")
         elif mine.empty:

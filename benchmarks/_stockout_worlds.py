@@ -249,7 +249,7 @@ def _project(world, start: int, stop: int) -> int:  # type: ignore[no-untyped-de
         stay=world.stay(start, stop), n_periods=draws.n_periods, horizon_periods=world.horizon_periods,
     )  # fmt: skip
     stockout_frame(facts, stock, world.clock, draws.lead_days, world.settings)
-    return len(simulation._fill_dates(world, facts, draws, start, stop)[0])
+    return len(simulation.fill_dates(world, facts, draws, start, stop)[0])
 
 
 def _silent(share: float) -> None:

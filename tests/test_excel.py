@@ -122,7 +122,7 @@ def test_without_the_package_the_message_says_what_to_install(tmp_path: Path, mo
 def test_an_order_that_comes_too_late_says_now_and_keeps_real_dates(tmp_path: Path) -> None:
     orders = made_up_plan().frames["reorders"].iloc[:3].copy()
     orders["urgency"] = ["overdue", "today", "none"]
-    orders["order_by_date"] = pd.to_datetime([None, "2024-05-06", None]).astype("datetime64[s]")
+    orders["order_by_date"] = pd.DatetimeIndex([pd.NaT, pd.Timestamp("2024-05-06"), pd.NaT]).astype("datetime64[s]")
     write_excel({"reorders": orders}, tmp_path / "late.xlsx", title="Late", as_of=pd.Timestamp("2024-05-06"))
     sheet = openpyxl.load_workbook(tmp_path / "late.xlsx")["reorders"]
     at = list(orders.columns).index("order_by_date") + 1

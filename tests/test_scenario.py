@@ -218,11 +218,14 @@ def test_further_changes_are_told_in_words() -> None:
 
 
 def test_a_name_given_as_a_number_is_its_text() -> None:
-    given = Scenario(on_hand={1047: 3}, recall=(np.int64(7),), demand_factor={"sku": {1047.0: 2.0}}, extra_order={5: 2})
+    numbers: dict[str, Any] = {
+        "on_hand": {1047: 3}, "recall": (np.int64(7),), "demand_factor": {"sku": {1047.0: 2.0}}, "extra_order": {5: 2}
+    }  # fmt: skip
+    given = Scenario(**numbers)
     assert given == Scenario(
         on_hand={"1047": 3}, recall=("7",), demand_factor={"sku": {"1047": 2.0}}, extra_order={"5": 2}
     )
-    assert Scenario(on_hand={1047: 3}).stock(FACTS.assign(sku=["1047", "B", "B"]))[0] == 3.0
+    assert given.stock(FACTS.assign(sku=["1047", "B", "B"]))[0] == 3.0
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,30 @@ def slower_notes(suppliers: pd.DataFrame) -> tuple[str, ...]:
     return tuple(said)
 
 
+def money_words(facts: pd.DataFrame, *, margin_share: float, listed: bool) -> str:
+    """Which prices and costs are known, and which figures are empty for want of them; `listed`: products are given.
+
+    Examples
+    --------
+    >>> facts = pd.DataFrame({"price": [2.0, None], "unit_cost": [None, None]})
+    >>> words = money_words(facts, margin_share=0.3, listed=False)
+    >>> words.split("; ")[0]
+    'prices are the latest of sales (1 of 2 items)'
+    """
+    n, priced, costed = len(facts), int(facts["price"].notna().sum()), int(facts["unit_cost"].notna().sum())
+    prices = f"prices are {'those of products, else ' if listed else ''}the latest of sales ({priced} of {n} items)"
+    if not priced:
+        prices = (
+            "prices are unknown, so revenue at risk and the cost of a miss are empty, and what a backorder earns is known"
+            " only where backorders have a unit_price"
+        )
+    costs = f"costs are known for {costed} of {n} items"
+    if not costed:
+        margin = f"margins are taken as {margin_share:.0%} of the price, and " if priced else ""
+        costs = f"costs are unknown, so {margin}the cost of orders and the value of excess are empty"
+    return f"{prices}; {costs}"
+
+
 def named_items(items: pd.DataFrame, limit: int = 3) -> str:
     """The first items in words, each by its sku and, where it has one, its location.
 
@@ -133,9 +157,13 @@ def _missing_notes(
             f"{len(idle)} items have a daily_capacity of 0, so nothing of them is made and no order arrives (leave it"
             f" empty where there is no limit), such as {named_items(idle)}"
         )
+    words = money_words(facts, margin_share=settings.default_margin_share, listed=tables.has("products"))
     if not tables.has("products"):
+        terms = "what supplier_items says" if tables.has("supplier_items") else "unknown"
         notes.append(
-            "no product master: prices, costs, minimum quantities, packs and product types are unknown; the table"
+            f"no product master: product types are unknown, minimum quantities and packs {terms}; {words}; the table"
             " products (sku, ...) would give them"
         )
+    elif not bool(facts["price"].notna().any() and facts["unit_cost"].notna().any()):
+        notes.append(f"{words}; the columns price and unit_cost of products would give them")
     return tuple(notes)

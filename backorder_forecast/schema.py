@@ -225,7 +225,8 @@ PRODUCTS = Table(
         _day("recalled_to", on_bad="value"),
     ),
     "prices, costs, packs, product types, what a day can make (daily_capacity), recalls",
-    "prices, costs, packs and product types are unknown: money figures are empty, every item counts as standard",
+    "prices are the latest of sales, costs and packs those of supplier_items; where these have none, what needs them is"
+    " empty; every item counts as standard",
     key=("sku", "location"),
 )
 

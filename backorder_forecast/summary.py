@@ -108,9 +108,8 @@ def _stockout_rows(stockouts: pd.DataFrame) -> list[_Row]:
     critical, warning = (stockouts[stockouts["flag"] == flag] for flag in ("critical", "warning"))
     out = int(stockouts["already_out"].astype(bool).sum())
     avoidable = int((stockouts["flag"].eq("watch") & stockouts["avoidable"].astype(bool)).sum())
-    risk = _worth(
-        stockouts["revenue_at_risk"], stockouts["expected_short_units"], "expected unmet demand in the horizon"
-    )
+    short = "expected unmet demand in the horizon"
+    risk = _worth(("revenue at risk", "units at risk"), stockouts["revenue_at_risk"], stockouts["expected_short_units"])
     share = f"of {_count(len(stockouts), 'item')}"
     return [
         (RUNS_OUT, "critical", len(critical), "count", _names(critical, share), "critical" if len(critical) else "ok"),
@@ -124,7 +123,7 @@ def _stockout_rows(stockouts: pd.DataFrame) -> list[_Row]:
             "watched items that an order by its date still saves",
             "plain",
         ),
-        (RUNS_OUT, "revenue at risk", *risk, "plain"),
+        (RUNS_OUT, *risk[:3], "; ".join([short, *risk[3]]), "plain"),
     ]
 
 
@@ -132,10 +131,12 @@ def _reorder_rows(reorders: pd.DataFrame) -> list[_Row]:
     orders = reorders[reorders["order_quantity"] > 0]
     due = int(orders["urgency"].isin(["overdue", "today"]).sum())
     text = f"{due:,} of them due now or late already" if due else "none is due today"
-    suppliers = _count(int(orders.loc[orders["supplier"].fillna("") != "", "supplier"].nunique()), "supplier")
+    n_suppliers = int(orders.loc[orders["supplier"].fillna("") != "", "supplier"].nunique())
+    named = f"from {_count(n_suppliers, 'supplier')}" if n_suppliers else "no supplier is known"
+    value = _worth(("order value", "units to order"), orders["cost"], orders["order_quantity"], of="unit cost")
     return [
         (ORDER, "orders to place", len(orders), "count", text, "warning" if due else "ok"),
-        (ORDER, "order value", *_worth(orders["cost"], orders["order_quantity"], f"from {suppliers}"), "plain"),
+        (ORDER, *value[:3], "; ".join([named, *value[3]]), "plain"),
     ]
 
 
@@ -195,7 +196,8 @@ def _excess_rows(excess: pd.DataFrame) -> list[_Row]:
     held = excess[excess["excess_units"] > 0]
     verb = "holds more than it needs" if len(held) == 1 else "hold more than they need"
     text = f"{_count(len(held), 'item')} {verb}"
-    return [(MONEY, "excess stock", *_worth(held["excess_value"], held["excess_units"], text), "plain")]
+    worth = _worth(("excess stock", "excess units"), held["excess_value"], held["excess_units"], of="unit cost")
+    return [(MONEY, *worth[:3], "; ".join([text, *worth[3]]), "plain")]
 
 
 def _supplier_rows(suppliers: pd.DataFrame) -> list[_Row]:
@@ -218,11 +220,15 @@ def _quality_rows(quality: pd.DataFrame) -> list[_Row]:
     return [(DATA, "rows set aside", aside, "count", text, "warning" if aside > 0.02 * max(read, 1) else "plain")]
 
 
-def _worth(money: pd.Series, units: pd.Series, text: str) -> tuple[float, str, str]:
-    """The sum in money, or in units where nothing has a price, with its kind and text."""
+def _worth(
+    topics: tuple[str, str], money: pd.Series, units: pd.Series, *, of: str = "price"
+) -> tuple[str, float, str, list[str]]:
+    """Topic, figure, kind and remarks of a sum in money; of units, under their own topic, where nothing has a price."""
+    unknown = int((money.isna() & (units > 0)).sum())
     if len(money) and bool(money.isna().all()):
-        return float(units.sum()), "units", f"units, for want of prices; {text}"
-    return float(money.sum()), "money", text
+        return topics[1], float(units.sum()), "units", [f"no {of} is known, so units are counted"]
+    remarks = [f"{_count(unknown, 'item')} without a {of} not counted"] if unknown else []
+    return topics[0], float(money.sum()), "money", remarks
 
 
 def _names(items: pd.DataFrame, otherwise: str) -> str:

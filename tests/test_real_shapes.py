@@ -200,5 +200,8 @@ def test_a_line_of_unknown_stock_is_filled_from_what_is_on_order() -> None:
 def test_without_prices_the_summary_counts_units() -> None:
     plan = make_plan(_shop(_receipts(["2024-03-01"], ["2024-03-04"])), SMALL)
     summary = plan.summary().set_index("topic")
-    assert summary.loc["revenue at risk", "kind"] == "units"
-    assert summary.loc["revenue at risk", "figure"] == plan.stockouts["expected_short_units"].sum()
+    assert not {"revenue at risk", "order value", "excess stock"} & set(summary.index)
+    assert summary.loc["units at risk", "kind"] == "units"
+    assert summary.loc["units at risk", "figure"] == plan.stockouts["expected_short_units"].sum()
+    assert str(summary.loc["units at risk", "text"]).endswith("; no price is known, so units are counted")
+    assert summary.loc["units to order", "figure"] == plan.reorders["order_quantity"].sum()

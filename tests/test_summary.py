@@ -30,6 +30,18 @@ def test_figures_follow_from_the_frames() -> None:
     assert _figure("delivered on time") == on_time.sum() / plan.suppliers["n_received"].sum()
 
 
+def test_sums_in_money_say_what_they_leave_out() -> None:
+    orders = made_up_plan().reorders.assign(supplier="")
+    priced = orders["cost"].where(orders.index != orders.index[0])
+    partly = summarise({"reorders": orders.assign(cost=priced)}, as_of=AS_OF).set_index("topic").loc["order value"]
+    assert (partly["figure"], partly["kind"]) == (priced.sum(), "money")
+    assert partly["text"] == "no supplier is known; 1 item without a unit cost not counted"
+    none = summarise({"reorders": orders.assign(cost=float("nan"))}, as_of=AS_OF).set_index("topic")
+    assert "order value" not in none.index
+    assert none.loc["units to order", "figure"] == orders["order_quantity"].sum()
+    assert none.loc["units to order", "text"] == "no supplier is known; no unit cost is known, so units are counted"
+
+
 def test_it_fits_a_screen() -> None:
     lines = made_up_plan().summary_text().splitlines()
     assert len(lines) <= 40

@@ -5,8 +5,9 @@
 SCMS: every order date of 2010 and 2011 is an origin; the laws know the deliveries up to the day before, orders still
 open then are open. Leaving one vendor out asks the same of a vendor never seen. The peers are the quantiles of all, and
 of the vendor's own, orders delivered by then. Drug shortages: origins are the first days of May to September 2017, the
-laws know what was reported before them, and foretell the shortages that began in the month after; ends that lie beyond
-the register are censored. Defaults of the library throughout. The data come from BACKORDER_DATA.
+laws know what was reported before them, from the day of the report on, and foretell the shortages that began in the
+month after; ends that lie beyond the register are censored. Defaults of the library throughout. The data come from
+BACKORDER_DATA.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 
 import backorder_forecast as bf
 from benchmarks._compare import print_table
-from benchmarks._lead_sets import REGISTER_END, drug_shortages, scms_orders, share_followed
+from benchmarks._lead_sets import REGISTER_END, REGISTER_START, drug_shortages, scms_orders, share_followed
 
 Floats = NDArray[np.float64]
 LEVELS = [0.1, 0.5, 0.9]
@@ -149,7 +150,7 @@ def _drug_origin(reports: pd.DataFrame, origin: pd.Timestamp) -> tuple[pd.DataFr
     """Shortages that began in the month from `origin` on, and the same at each age."""
     columns, before = KNOWN[:1] + KNOWN[2:], origin - pd.Timedelta(days=1)
     known = reports[(reports["order_date"] < origin) & (reports["reported"] < origin)]
-    lead = bf.fit_lead_times(known[columns], as_of=before)
+    lead = bf.fit_lead_times(known[columns].assign(recorded_date=known["reported"]), as_of=before)
     began = (reports["order_date"] >= origin) & (reports["order_date"] < origin + pd.offsets.MonthBegin(1))
     new = reports[began].reset_index(drop=True)
     followed = (REGISTER_END - new["order_date"]).dt.days.to_numpy(dtype=np.float64)
@@ -162,7 +163,7 @@ def _drug_origin(reports: pd.DataFrame, origin: pd.Timestamp) -> tuple[pd.DataFr
     # Followed to the shortest follow-up of the month everywhere, so that nothing is weighted.
     rows["after"] = np.where(days > end, outlast, 0.0)
     parts = []
-    finished = known[known["received_date"] <= before]
+    finished = known[(known["received_date"] <= before) & (known["order_date"] >= REGISTER_START)]
     past = (finished["received_date"] - finished["order_date"]).dt.days
     for age in AGES:
         still = days > age

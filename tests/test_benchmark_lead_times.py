@@ -47,3 +47,18 @@ def test_ends_beyond_the_register_are_weighted_and_not_left_out() -> None:
     assert figures["drug_below"] == pytest.approx(0.1, abs=0.03)
     # Exponential waits have no memory: what is left is the median of a new one.
     assert figures["drug_mae_30_conditional"] == pytest.approx(figures["drug_mae_30_day0"], rel=0.1)
+
+
+def test_shortages_that_began_before_the_register_tell_of_later_ages_only() -> None:
+    rng = np.random.default_rng(2)
+    begin = pd.Series(pd.date_range("2016-01-01", "2017-12-31").repeat(3))
+    end = begin + pd.to_timedelta(np.ceil(rng.exponential(60.0, len(begin))), "D")
+    start = pd.Timestamp("2017-03-10")
+    reports = pd.DataFrame({"supplier": "x", "order_date": begin, "reported": begin.where(begin > start, start)})
+    reports["received_date"] = end.where(end <= pd.Timestamp("2017-12-31"))
+    found = drug_figures(reports[(end > start).to_numpy()].reset_index(drop=True))
+    assert found["drug_coverage_80"] == pytest.approx(0.82, abs=0.05)
+    assert found["drug_below_median"] == pytest.approx(0.5, abs=0.06)
+    # As if all had been reported on the day they began, the waits would look longer than they are.
+    naive = reports.assign(reported=begin)[(end > start).to_numpy()].reset_index(drop=True)
+    assert drug_figures(naive)["drug_below_median"] > found["drug_below_median"] + 0.05

@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from backorder_forecast.distributions import nb_quantile
 from backorder_forecast.order_scores import OrderBacktest
-from backorder_forecast.order_ways import BY_COST
 from backorder_forecast.scores import average_precision, brier, pinball
 
 LEVELS = (0.1, 0.5, 0.75, 0.9, 0.95)
@@ -83,21 +82,11 @@ def origin_scores(
 
 def replayed_order_scores(orders: OrderBacktest) -> pd.DataFrame:
     """Cost and fill rate at calibrated targets, and stock at equal fill rate, of the way that the settings ask for."""
-    costs, equal = orders.costs().set_index("way"), orders.at_equal_fill()
-    ours = orders.rows.loc[orders.rows["ours"], "way"]
-    wanted = BY_COST if orders.settings.order_target == "cost" and (ours == BY_COST).any() else ours.iloc[0]
-    n, rival = int(orders.items["scored"].sum()), str(costs.loc[wanted, "rival"])
-    rows: list[tuple[object, ...]] = []
-    if rival:
-        rows += [(score, costs.loc[wanted, score], rival, costs.loc[rival, score]) for score in ("cost", "fill_rate")]
-    stock = equal.set_index(["fill_rate", "way"])["stock_value"]
-    for rate, way, best in equal.loc[equal["saving"].notna(), ["fill_rate", "way", "rival"]].itertuples(index=False):
-        if way == wanted:
-            rows.append((f"stock_at_fill_{rate:g}", stock[rate, way], best, stock[rate, best]))
-    frame = pd.DataFrame(rows, columns=["score", "value", "rival", "rival_value"])
-    frame.insert(0, "stage", "orders")
+    frame = orders.summary().drop(columns="better")
+    # One row per question: a score that no rival stands beside answers none.
+    frame = frame[frame["rival"] != ""].reset_index(drop=True)
     frame.insert(0, "origin", pd.Series(pd.NaT, index=frame.index, dtype="datetime64[s]"))
-    return frame.assign(n=n)
+    return frame
 
 
 def _losses(actual: NDArray[np.float64], told: pd.DataFrame) -> tuple[float, float]:

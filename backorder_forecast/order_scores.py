@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.order_replay import Tallies
+from backorder_forecast.order_ways import BY_COST
 from backorder_forecast.plots import AHEAD, ORDER, PAST, STOCK
 from backorder_forecast.settings import Settings
 
@@ -152,6 +153,34 @@ class OrderBacktest:
         told = [self._against(way, spent) if self.money_known else ("", *[np.nan] * 3) for way in spent]
         columns = ["rival", "saving", "saving_0.025", "saving_0.975"]
         return pd.concat([frame, pd.DataFrame(told, columns=columns)], axis=1)
+
+    def summary(self) -> pd.DataFrame:
+        """The way that the settings ask for, beside its best rival.
+
+        Returns
+        -------
+        DataFrame
+            stage ("orders"), score (cost and fill_rate at calibrated targets, stock_at_fill_0.9 and the like), better,
+            value, rival, rival_value (empty where there is none), n (items scored). Cost is left out where none is
+            known, stock where the way's targets do not reach the rate.
+        """
+        costs, equal = self.costs().set_index("way"), self.at_equal_fill().set_index(["fill_rate", "way"])
+        ours = self.rows.loc[self.rows["ours"], "way"]
+        wanted = BY_COST if self.settings.order_target == "cost" and (ours == BY_COST).any() else ours.iloc[0]
+        rival = str(costs.loc[wanted, "rival"])
+        rows: list[tuple[object, ...]] = []
+        for score, better in (("cost", "lower"), ("fill_rate", "higher")):
+            if score == "fill_rate" or self.money_known:
+                theirs = costs.loc[rival, score] if rival else np.nan
+                rows.append((score, better, costs.loc[wanted, score], rival, theirs))
+        for rate in FILL_RATES:
+            stock, best = equal.loc[(rate, wanted), "stock_value"], str(equal.loc[(rate, wanted), "rival"])
+            if np.isfinite(stock):
+                theirs = equal.loc[(rate, best), "stock_value"] if best else np.nan
+                rows.append((f"stock_at_fill_{rate:g}", "lower", stock, best, theirs))
+        frame = pd.DataFrame(rows, columns=["score", "better", "value", "rival", "rival_value"])
+        frame.insert(0, "stage", "orders")
+        return frame.assign(n=int(self.items["scored"].sum()))
 
     def _ways(self) -> dict[str, NDArray[np.bool_]]:
         """Rows of each way."""

@@ -83,8 +83,8 @@ def money_words(facts: pd.DataFrame, *, margin_share: float, listed: bool) -> st
     prices = f"prices are {'those of products, else ' if listed else ''}the latest of sales ({priced} of {n} items)"
     if not priced:
         prices = (
-            "prices are unknown, so revenue at risk and the cost of a miss are empty, and what a backorder earns is known"
-            " only where backorders have a unit_price"
+            "prices are unknown, so revenue at risk and the cost of a miss are empty, and what a backorder earns is"
+            " known only where backorders have a unit_price"
         )
     costs = f"costs are known for {costed} of {n} items"
     if not costed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -222,6 +223,27 @@ def test_stock_at_equal_fill_rate_lies_on_the_curve() -> None:
     assert stock == pytest.approx(np.interp(rate, part["fill_rate"], part["stock_value"]))
     assert told.loc[2.0]["stock_value"].isna().all()
     assert told.loc[2.0]["saving"].isna().all()
+
+
+def test_the_summary_holds_the_way_of_the_settings_against_its_rival() -> None:
+    done = replayed()
+    summary = done.summary()
+    assert list(summary.columns) == ["stage", "score", "better", "value", "rival", "rival_value", "n"]
+    told = summary.set_index("score")
+    costs = done.costs().set_index("way")
+    ours = costs[costs["rival"] != ""].index
+    assert told.loc["cost", "value"] in costs.loc[ours, "cost"].tolist()
+    assert told.loc["cost", "rival_value"] == costs.loc[str(told.loc["cost", "rival"]), "cost"]
+    assert told.loc[["cost", "fill_rate"], "better"].tolist() == ["lower", "higher"]
+    equal = done.at_equal_fill().set_index(["fill_rate", "way"])["stock_value"]
+    for score in told.index.drop(["cost", "fill_rate"]):
+        rate = float(score.removeprefix("stock_at_fill_"))
+        assert told.loc[score, "value"] in equal[rate].tolist()
+    assert (summary["n"] == done.items["scored"].sum()).all()
+    alone = dataclasses.replace(done, rows=done.rows.assign(ours=True)).summary().set_index("score")
+    assert (alone["rival"] == "").all()
+    assert alone["rival_value"].isna().all()
+    assert {"cost", "fill_rate"} <= set(alone.index)
 
 
 def test_without_costs_stock_counts_units_and_targets_go_by_fill_rate() -> None:

@@ -27,6 +27,7 @@ from backorder_forecast.projection import NEVER, project_stock, stock_quantiles
 from backorder_forecast.reorders import excess_frame
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import BucketResult, draw_bucket
+from backorder_forecast.substitutes import share_substitutes
 from backorder_forecast.wait_curves import value_curve
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
             "causes",
             "fill_dates",
             "wait_cutoffs",
+            "no_substitute",
         )
     }
     frames: dict[str, pd.DataFrame] = {"forecasts": raw["forecasts"]}
@@ -74,7 +76,11 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
         orders = _limited(raw["reorders"], results, fitted)
         frames["reorders"] = _reorders(orders[known], risk, fitted)
         frames["excess"] = _excess(fitted)
-        frames["wait_cutoffs"] = raw["wait_cutoffs"].reset_index(drop=True)
+        at_risk = np.zeros(len(known), dtype=bool)
+        at_risk[known] = risk["flag"].isin(["critical", "warning"])
+        frames["wait_cutoffs"] = share_substitutes(
+            raw["wait_cutoffs"], raw["no_substitute"], at_risk=at_risk, settings=world.settings
+        )
     if len(raw["fill_dates"]):
         frames["fill_dates"] = raw["fill_dates"]
         cutoffs = frames.get("wait_cutoffs", empty_frame("wait_cutoffs"))
@@ -97,8 +103,11 @@ def _with_disruption(frame: pd.DataFrame, suppliers: pd.DataFrame) -> pd.DataFra
     return frame.assign(disruption_probability=chance.where(frame["supplier"] != ""))
 
 
-def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
-    """What the figure of one item shows; its paths are drawn again, identically."""
+def item_picture(fitted: Fitted, sku: str, location: str, *, substitute: bool = True) -> ItemPicture:
+    """What the figure of one item shows; its paths are drawn again, identically.
+
+    `substitute` says whether one is offered instead of a wait, where the item has one in stock.
+    """
     world = fitted.world
     match = (world.facts["sku"].astype("str") == sku) & (world.facts["location"].astype("str") == location)
     i = int(np.flatnonzero(match.to_numpy())[0])
@@ -131,14 +140,22 @@ def item_picture(fitted: Fitted, sku: str, location: str) -> ItemPicture:
         stock.insert(0, "date", clock.starts[:horizon])
         reached = (passage.first_unmet[0][:, None] <= np.arange(horizon)).mean(axis=0)
         stock["p_stockout"] = np.where(start[0] < 0, 1.0, reached)
-    terms, law = world.cutoffs.terms.rows(i, i + 1), world.cutoffs.law.rows(i, i + 1)
+    cutoffs = world.cutoffs if substitute or world.cutoffs.without is None else world.cutoffs.without
+    terms, law = cutoffs.terms.rows(i, i + 1), cutoffs.law.rows(i, i + 1)
     low, high = (law.at_quantile(q) for q in reversed(INTERVAL))
-    days = int(min(2 * world.cutoffs.frame["wait_cutoff_days"].iloc[i] + 30, world.settings.max_cutoff_days))
+    days = int(min(2 * cutoffs.frame["wait_cutoff_days"].iloc[i] + 30, world.settings.max_cutoff_days))
     waits = value_curve(terms, law, days=days, low=low, high=high)
     return ItemPicture(
         sku=sku, location=location, title="", as_of=clock.as_of, forecast=forecast, history=history, stock=stock,
         waits=waits, open_orders=open_orders, on_hand=float(facts["on_hand"]), backordered=float(facts["backordered"]),
     )  # fmt: skip
+
+
+def has_substitute(frames: Mapping[str, pd.DataFrame], sku: str, location: str) -> bool:
+    """Whether the plan offers a substitute of the item."""
+    said = frames.get("wait_cutoffs", empty_frame("wait_cutoffs"))
+    own = said[(said["sku"].astype("str") == sku) & (said["location"].astype("str") == location)]
+    return bool((own["substitute_sku"] != "").any())
 
 
 def with_answers(picture: ItemPicture, frames: dict[str, pd.DataFrame], *, horizon_days: int) -> ItemPicture:

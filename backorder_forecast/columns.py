@@ -143,6 +143,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "reason": Column("text", "Reason"),
         "payment_terms": Column("category", "Payment"),
         "substitute_sku": Column("text", "Substitute"),
+        "substitute_units": Column("units", "Of it, for this item", "Free units of the substitute set aside for it."),
         # --- reorders
         "order_quantity": Column("units", "Order"),
         "reorder_point": Column("units", "Reorder point"),

@@ -9,7 +9,7 @@ Money is per line, days count from the order, quantities are units.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,13 +53,15 @@ class Cutoffs:
         band_low, band_high, band_share (weight of the band where it moves the cutoff, else 0),
         basis, price, line_units, daily_capacity, substitute_sku (in stock and lasting, else empty), substitute_short
         (the substitute where its stock does not last, else empty), substitute_left (its free units, NaN without a
-        substitute), balk, product_type, type_assumed.
+        substitute), substitute_row (its item where it is offered, else -1), balk, product_type, type_assumed.
     terms, law
         What a line is worth and how long its customers wait, in item order.
     cheap_line
         Median value of a line over the items, money: below it full prepayment is recommended.
     payments
         What payment in advance does to cancellations.
+    without
+        The same if no item had a substitute; None where none has.
     """
 
     frame: pd.DataFrame
@@ -67,6 +69,7 @@ class Cutoffs:
     law: StayLaw
     cheap_line: float
     payments: Payments
+    without: Cutoffs | None = None
 
 
 def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, *, settings: Settings) -> Cutoffs:
@@ -97,16 +100,52 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
         goodwill=contribution * settings.goodwill_share,
         goodwill_late=contribution * settings.goodwill_share_late,
         # A customer who is refused and takes no substitute is taken to be as disappointed as one who waits a little.
-        refuse_value=share_taken * substitute_margin * units
-        - (1 - share_taken) * contribution * settings.goodwill_share,
+        refuse_value=-contribution * settings.goodwill_share,
         late_days=settings.goodwill_late_days,
         daily_cost_basis=settings.daily_cost_basis,
     )
+    gained = share_taken * (substitute_margin * units + contribution * settings.goodwill_share)
     law, fitted = StayLaw.of(patience), patience.frame
+    frame = pd.DataFrame(
+        {
+            "sku": facts["sku"].to_numpy(),
+            "location": facts["location"].to_numpy(),
+            "price": price,
+            "line_units": units,
+            "daily_capacity": _column(facts, "daily_capacity"),
+            "substitute_sku": substitute,
+            "substitute_short": np.where(
+                (offered >= 0) & ~lasts, facts["sku"].astype("str").to_numpy(str)[offered], ""
+            ),
+            "substitute_left": left,
+            "substitute_row": np.where(lasts, offered, -1),
+            "balk": fitted["balk"].to_numpy(),
+            "product_type": fitted["product_type"].to_numpy(),
+            "type_assumed": fitted["type_assumed"].to_numpy(),
+        }
+    )
+    cheap = float(np.median((price * units)[known])) if known.any() else 0.0
+    group = pd.Series(fitted["product_type"].to_numpy(str), index=facts.index) + " " + _text(facts, "category")
+    payments = payment_effect(lines, n, settings, group=pd.factorize(group)[0].astype(np.int64))
+    frame["usual_factor"] = payments.usual
+    plain = frame.assign(substitute_sku="", substitute_row=-1)
+    without = Cutoffs(_solved(plain, terms, law, fitted, settings), terms, law, cheap, payments)
+    if not lasts.any():
+        return without
+    terms, own = replace(terms, refuse_value=terms.refuse_value + gained), np.flatnonzero(lasts)
+    offering = _solved(frame[lasts], terms.of_items(own), law.of_items(own), fitted.iloc[own], settings)
+    both = pd.concat([without.frame[~lasts], offering]).sort_index()
+    return Cutoffs(both, terms, law, cheap, payments, without)
+
+
+def _solved(
+    frame: pd.DataFrame, terms: WaitTerms, law: StayLaw, fitted: pd.DataFrame, settings: Settings
+) -> pd.DataFrame:
+    """The frame with the cutoff that these terms give, before and after the band."""
     laws = (law, law.at_quantile(INTERVAL[1]), law.at_quantile(INTERVAL[0]))
     own, low, high = (wait_cutoff(terms, x, max_days=settings.max_cutoff_days) for x in laws)
     low, high = np.minimum(low, own), np.maximum(high, own)
-    band = np.array([settings.cutoff_bands[t] for t in fitted["product_type"]], dtype=np.float64).reshape(n, 2)
+    band = np.array([settings.cutoff_bands[t] for t in fitted["product_type"]], dtype=np.float64).reshape(-1, 2)
     weight = fitted["n_type"].to_numpy(np.float64)
     weight = weight / (weight + settings.band_weight_n)
     clipped = [np.clip(x, band[:, 0], band[:, 1]) for x in (own, low, high)]
@@ -117,37 +156,13 @@ def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, 
     # An item that earns nothing at any wait stays at 0 whatever its band.
     blended = [np.where(own > 0, x, 0.0) for x in blended]
     moved = np.abs(blended[0] - own) >= 0.5
-    frame = pd.DataFrame(
-        {
-            "sku": facts["sku"].to_numpy(),
-            "location": facts["location"].to_numpy(),
-            "wait_cutoff_days": blended[0],
-            "wait_cutoff_days_low": blended[1],
-            "wait_cutoff_days_high": blended[2],
-            "own_cutoff_days": own,
-            "band_low": band[:, 0],
-            "band_high": band[:, 1],
-            "band_share": np.where(moved, 1 - weight, 0.0),
-            "basis": np.where(moved & (weight < 0.5), "band", fitted["basis"].to_numpy(str)),
-            "price": price,
-            "line_units": units,
-            "daily_capacity": _column(facts, "daily_capacity"),
-            "substitute_sku": substitute,
-            "substitute_short": np.where(
-                (offered >= 0) & ~lasts, facts["sku"].astype("str").to_numpy(str)[offered], ""
-            ),
-            "substitute_left": left,
-            "balk": fitted["balk"].to_numpy(),
-            "product_type": fitted["product_type"].to_numpy(),
-            "type_assumed": fitted["type_assumed"].to_numpy(),
-        }
-    )
-    frame = pd.concat([frame, sensitivity_frame(terms, law, own, max_days=settings.max_cutoff_days)], axis=1)
-    cheap = float(np.median((price * units)[known])) if known.any() else 0.0
-    group = pd.Series(fitted["product_type"].to_numpy(str), index=facts.index) + " " + _text(facts, "category")
-    payments = payment_effect(lines, n, settings, group=pd.factorize(group)[0].astype(np.int64))
-    frame["usual_factor"] = payments.usual
-    return Cutoffs(frame=frame, terms=terms, law=law, cheap_line=cheap, payments=payments)
+    solved = frame.assign(
+        wait_cutoff_days=blended[0], wait_cutoff_days_low=blended[1], wait_cutoff_days_high=blended[2],
+        own_cutoff_days=own, band_low=band[:, 0], band_high=band[:, 1], band_share=np.where(moved, 1 - weight, 0.0),
+        basis=np.where(moved & (weight < 0.5), "band", fitted["basis"].to_numpy(str)),
+    )  # fmt: skip
+    moves = sensitivity_frame(terms, law, own, max_days=settings.max_cutoff_days)
+    return pd.concat([solved, moves.set_axis(frame.index)], axis=1)
 
 
 def wait_cutoff_frame(
@@ -183,8 +198,31 @@ def wait_cutoff_frame(
     ends counts as the longest lead time), p_never, basis, max_open_quantity (units of new lines that stock and open
     orders surely cover within the cutoff; 0 does not forbid a line that a later order fills), p_wait_within_cutoff,
     value_accept, value_refuse (money per line), revenue_kept (over the horizon, against refusing all), decision,
-    reason, payment_terms, substitute_sku, own_cutoff_days, band_share, sensitive_to, cutoff_if_less, cutoff_if_more.
+    reason, payment_terms, substitute_sku, substitute_units (what may be offered of it), own_cutoff_days, band_share,
+    sensitive_to, cutoff_if_less, cutoff_if_more.
     """
+    judged = judge_waits(
+        cutoffs, start, stop, wait_days, usable=usable, queue_quantity=queue_quantity, arrival_days=arrival_days,
+        order_quantity=order_quantity, order_start=order_start, expected_units=expected_units, settings=settings,
+    )  # fmt: skip
+    return worded(judged, settings)
+
+
+def judge_waits(
+    cutoffs: Cutoffs,
+    start: int,
+    stop: int,
+    wait_days: NDArray[np.int32],
+    *,
+    usable: NDArray[np.float64],
+    queue_quantity: NDArray[np.float64],
+    arrival_days: NDArray[np.int32],
+    order_quantity: NDArray[np.float64],
+    order_start: NDArray[np.int64],
+    expected_units: NDArray[np.float64],
+    settings: Settings,
+) -> pd.DataFrame:
+    """What `wait_cutoff_frame` says, before it is put into words, with what the words rest on."""
     frame = cutoffs.frame.iloc[start:stop].reset_index(drop=True)
     terms, law = cutoffs.terms.rows(start, stop), cutoffs.law.rows(start, stop)
     cutoff, price = frame["wait_cutoff_days"].to_numpy(), frame["price"].to_numpy()
@@ -202,23 +240,34 @@ def wait_cutoff_frame(
         default=REFUSE,
     )
     frame["expected_wait_days"] = np.minimum(wait_days, cap).mean(axis=1)
+    frame["median_wait"], frame["pays"], frame["in_stock"] = median, pays, usable > queue_quantity
+    frame["queue"], frame["expected_units"], frame["kept"] = queue_quantity, expected_units, kept
+    frame["substitute_units"] = frame["substitute_left"].where(frame["substitute_sku"] != "", 0.0).fillna(0.0)
+    frame["lent_units"], frame["lent_to"], frame["substitute_why"] = 0.0, "", ""
     frame["p_never"] = (wait_days == NEVER).mean(axis=1)
     frame["max_open_quantity"] = room
     frame["p_wait_within_cutoff"] = (wait_days <= cutoff[:, None]).mean(axis=1)
     money = np.where(np.isfinite(price), 1.0, np.nan)
     frame["value_accept"], frame["value_refuse"] = value * money, terms.refuse_value * money
-    taken = np.select(
-        [decision == ACCEPT, decision == CONFIRMED], [expected_units, np.minimum(expected_units, room)], 0.0
-    )
-    frame["revenue_kept"] = price * taken * (1 - frame["balk"].to_numpy()) * kept
     frame["decision"] = pd.Series(decision, dtype="str")
-    frame["reason"] = pd.Series(_reasons(frame, median, pays, usable > queue_quantity, settings), dtype="str")
     frame["payment_terms"] = pd.Series(_payment_terms(frame, wait_days, terms, law, cutoffs, settings), dtype="str")
+    return frame
+
+
+def worded(judged: pd.DataFrame, settings: Settings) -> pd.DataFrame:
+    """The frame `wait_cutoffs` of what `judge_waits` found."""
+    expected, room = judged["expected_units"], judged["max_open_quantity"]
+    accepted, confirmed = (judged["decision"] == d for d in (ACCEPT, CONFIRMED))
+    taken = np.select([accepted, confirmed], [expected, np.minimum(expected, room)], 0.0)
+    frame = judged.assign(
+        revenue_kept=judged["price"] * taken * (1 - judged["balk"]) * judged["kept"],
+        reason=pd.Series(_reasons(judged, settings), dtype="str", index=judged.index),
+    )
     columns = [
         "sku", "location", "wait_cutoff_days", "wait_cutoff_days_low", "wait_cutoff_days_high", "expected_wait_days",
         "basis", "max_open_quantity", "p_wait_within_cutoff", "value_accept", "value_refuse", "revenue_kept",
-        "decision", "reason", "payment_terms", "substitute_sku", "p_never", "own_cutoff_days", "band_share",
-        "sensitive_to", "cutoff_if_less", "cutoff_if_more",
+        "decision", "reason", "payment_terms", "substitute_sku", "substitute_units", "p_never", "own_cutoff_days",
+        "band_share", "sensitive_to", "cutoff_if_less", "cutoff_if_more",
     ]  # fmt: skip
     return frame[columns]
 
@@ -251,18 +300,14 @@ def _payment_terms(
     return np.where(taken, name, "")
 
 
-def _reasons(
-    frame: pd.DataFrame,
-    median: NDArray[np.float64],
-    pays: NDArray[np.bool_],
-    in_stock: NDArray[np.bool_],
-    settings: Settings,
-) -> list[str]:
+def _reasons(frame: pd.DataFrame, settings: Settings) -> list[str]:
     sentences = []
     columns = ["own_cutoff_days", "decision", "substitute_sku", "max_open_quantity", "type_assumed", "wait_cutoff_days"]
     columns += ["band_share", "band_low", "band_high", "product_type", "substitute_short", "substitute_left"]
-    rows = frame[columns].to_dict("records")
-    for row, wait, worth, stocked in zip(rows, median.tolist(), pays.tolist(), in_stock.tolist(), strict=True):
+    columns += ["substitute_why"]
+    columns += ["substitute_units", "lent_units", "lent_to", "median_wait", "pays", "in_stock"]
+    for row in frame[columns].to_dict("records"):
+        wait, worth, stocked = row["median_wait"], row["pays"], row["in_stock"]
         line = "once the shelf is empty a new line" if stocked else "a new line"
         if wait == 0:
             text = "can ship from stock now"
@@ -283,9 +328,13 @@ def _reasons(
             text += "; accept, but nothing on order covers it for sure yet: the quantity surely covered is 0"
         elif row["decision"] == ALTERNATIVE:
             text += f"; {row['substitute_sku']} is in stock, {row['substitute_left']:.0f} free units"
+            some = row["substitute_units"] < row["substitute_left"]
+            text += f", {row['substitute_units']:.0f} of them for this item" if some else ""
         elif row["decision"] == REFUSE and row["substitute_short"]:
-            left = row["substitute_left"]
-            text += f"; {row['substitute_short']} " + (f"has only {left:.0f} free units" if left > 0 else "is out too")
+            left, why = row["substitute_left"], row["substitute_why"] or "is out too"
+            text += f"; {row['substitute_short']} " + (f"has only {left:.0f} free units" if left > 0 else why)
+        if row["lent_units"] > 0:
+            text += f"; {row['lent_units']:.0f} free units are offered in place of {row['lent_to']}"
         if row["band_share"] > 0:
             band = f"{row['product_type']} {row['band_low']:.0f}-{row['band_high']:.0f} days"
             text += f"; the band {band} weighs {row['band_share']:.0%} (own value {row['own_cutoff_days']:.0f})"

@@ -97,7 +97,8 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "suppliers": (*_BEHIND_TREND, "disruption_days", "receipts_due", "receipts_come"),
         "fill_dates": ("promised_date", "priority", "held_amount", "balance_amount"),
         "wait_cutoffs": (
-            "p_never", "own_cutoff_days", "band_share", "sensitive_to", "cutoff_if_less", "cutoff_if_more",
+            "substitute_units", "p_never", "own_cutoff_days", "band_share", "sensitive_to", "cutoff_if_less",
+            "cutoff_if_more",
         ),
         "reorders": (
             "need_units", "target", "basis", "express_quantity", "express_date", "express_units", "express_saving",

@@ -106,7 +106,8 @@ def notices_frame(
         From `fill_date_frame`: order_id, sku, location, customer_id, quantity, order_date, promised_date,
         fill_date_0.5, promise_date, p_at_promise, p_unfilled, waited_days, source.
     cutoffs
-        From `wait_cutoff_frame`: sku, location, wait_cutoff_days, substitute_sku.
+        From `wait_cutoff_frame`: sku, location, wait_cutoff_days, substitute_sku, and optionally substitute_units: no
+        more are offered, to the first lines of the item first.
 
     Returns
     -------
@@ -123,7 +124,8 @@ def notices_frame(
         raise unknown_option("jurisdiction", settings.jurisdiction, DELIVERY_RULES)
     rule = DELIVERY_RULES[settings.jurisdiction]
     lines = fill_dates.reset_index(drop=True)
-    known = cutoffs[["sku", "location", "wait_cutoff_days", "substitute_sku"]]
+    limit = cutoffs.get("substitute_units", pd.Series(np.inf, index=cutoffs.index))
+    known = cutoffs[["sku", "location", "wait_cutoff_days", "substitute_sku"]].assign(substitute_units=limit)
     lines = lines.merge(known, on=["sku", "location"], how="left", validate="many_to_one")
     lines["line"] = np.arange(len(lines))
     moved = pd.Series(
@@ -140,9 +142,12 @@ def notices_frame(
     wait = lines["waited_days"] + to_come
     too_long = (wait > lines["wait_cutoff_days"]) & ~now
     near = (wait >= settings.discount_at_share * lines["wait_cutoff_days"]) & ~now
-    has_substitute = lines["substitute_sku"].fillna("") != ""
-    first = lines["promised_date"].isna() & lines["promise_date"].notna()
     lost = (lines["p_unfilled"] >= UNFILLED_AT) & lines["promise_date"].isna() & ~now
+    wanted = lines["quantity"].where(too_long | lost, 0.0).groupby([lines["sku"], lines["location"]]).cumsum()
+    gone = (too_long | lost) & (wanted > lines["substitute_units"] + 1e-9)
+    lines["substitute_sku"] = lines["substitute_sku"].fillna("").mask(gone, "")
+    has_substitute = lines["substitute_sku"] != ""
+    first = lines["promised_date"].isna() & lines["promise_date"].notna()
     offered = too_long & has_substitute & ~lost
     hits = {
         "availability": now,

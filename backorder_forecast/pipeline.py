@@ -8,7 +8,7 @@ from os import PathLike
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from backorder_forecast.answers import assemble, item_picture, limit_notes, with_answers
+from backorder_forecast.answers import assemble, has_substitute, item_picture, limit_notes, with_answers
 from backorder_forecast.engine import bucket_bounds, map_buckets
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.fitting import Fitted, fit_world
@@ -88,7 +88,9 @@ def _plan(learned: Fitted, scenario: Scenario | None, timings: _Timings) -> Plan
     timings.lap("frames")
 
     def picture(sku: str, location: str) -> ItemPicture:
-        return with_answers(item_picture(fitted, sku, location), frames, horizon_days=settings.horizon_days)
+        offered = has_substitute(frames, sku, location)
+        drawn = item_picture(fitted, sku, location, substitute=offered)
+        return with_answers(drawn, frames, horizon_days=settings.horizon_days)
 
     def what_if(later: Scenario) -> Plan:
         check_inputs(tables, settings, later)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,14 @@ from backorder_forecast import streams
 from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_behind_demand, new_line_days
 from backorder_forecast.bucket_orders import bucket_orders
 from backorder_forecast.cash import CashFlow, line_cash_flow, line_money
-from backorder_forecast.cutoffs import wait_cutoff_frame
+from backorder_forecast.cutoffs import judge_waits
 from backorder_forecast.drawing import Draws, Stopwatch, World, draw_bucket, protected_days
 from backorder_forecast.explaining import explain
 from backorder_forecast.paths import path_quantiles
 from backorder_forecast.phantom import UNLIKELY
 from backorder_forecast.production import later_behind_demand, later_when_made
 from backorder_forecast.projection import NEVER, StockPaths, project_stock, stockout_frame
+from backorder_forecast.substitutes import spare_units
 from backorder_forecast.waits import draw_leave_days
 
 __all__ = ["BucketResult", "Draws", "World", "draw_bucket", "fill_paths", "protected_days", "simulate"]
@@ -69,7 +71,7 @@ def simulate(world: World, start: int, stop: int, *, stock_known: bool) -> Bucke
         watch.lap("causes")
         frames["fill_dates"], cash = fill_dates(world, facts, draws, start, stop)
         watch.lap("fill_dates")
-        frames["wait_cutoffs"] = _wait_cutoffs(world, facts, draws, stock, start, stop)
+        frames |= _wait_cutoffs(world, facts, draws, stock, start, stop)
         watch.lap("wait_cutoffs")
     return BucketResult(frames, cash, watch.seconds, curves)
 
@@ -175,7 +177,8 @@ def next_order_days(world: World, draws: Draws, start: int, stop: int) -> NDArra
 
 def _wait_cutoffs(
     world: World, facts: pd.DataFrame, draws: Draws, stock: StockPaths, start: int, stop: int
-) -> pd.DataFrame:
+) -> dict[str, pd.DataFrame]:
+    """Judgements on waits with substitutes and without; put into words when all buckets have told what they spare."""
     queue = facts["backordered"].to_numpy()
     # A customer asks for a wait when the shelf is empty: stock that is there now is gone by then.
     usable = np.nan_to_num(facts["usable"].to_numpy())
@@ -186,8 +189,28 @@ def _wait_cutoffs(
     made = (np.arange(len(queue) + 1), shelf, *supply, following, *_next_production(world, draws, start, stop))
     waits = later_when_made(waits, queue + line_units, *made)
     short = np.where(facts["stock_known"].to_numpy(dtype=bool), stock.short_units.mean(axis=1), np.nan)
-    return wait_cutoff_frame(
-        world.cutoffs, start, stop, waits, usable=usable, queue_quantity=queue,
+    judge = partial(
+        judge_waits, start=start, stop=stop, wait_days=waits, usable=usable, queue_quantity=queue,
         arrival_days=draws.arrival_days, order_quantity=draws.order_quantity, order_start=draws.order_start,
         expected_units=short, settings=world.settings,
     )  # fmt: skip
+    asked, other = judge(world.cutoffs), world.cutoffs.without
+    without = asked if other is None or (asked["substitute_sku"] == "").all() else judge(other)
+    return {
+        "wait_cutoffs": asked.assign(free_units=_free_units(world, facts, draws, start, stop)),
+        "no_substitute": without,
+    }
+
+
+def _free_units(world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int) -> NDArray[np.float64]:
+    """What those items can spare that are the substitute of another, NaN for the rest, shape (n_items,)."""
+    sources = world.cutoffs.frame["substitute_row"].to_numpy()
+    own = np.unique(sources[(sources >= start) & (sources < stop)]) - start
+    free = np.full(stop - start, np.nan)
+    if len(own):
+        free[own] = spare_units(
+            facts["start"].to_numpy()[own], draws.demand[own], draws.receipts[own], draws.lead_days[own],
+            n_periods=draws.n_periods[own], mean_daily=facts["mean_daily"].to_numpy(dtype=np.float64)[own],
+            clock=world.clock, service_level=world.settings.service_level,
+        )  # fmt: skip
+    return free

@@ -39,8 +39,8 @@ ORDER = (
     "order_inputs", "excess", "reorders", "expediting", "order_trials",
     # those who wait
     "queues", "queue_walk", "allocation_rules", "allocation", "atp", "lines", "promises", "patience_forms", "patience",
-    "waits", "wait_curves", "payments", "backorders", "promise_record", "backlog", "cutoffs", "cash", "notices",
-    "causes",
+    "waits", "wait_curves", "payments", "backorders", "promise_record", "backlog", "cutoffs", "substitutes", "cash",
+    "notices", "causes",
     # results
     "summary", "folder", "report", "excel", "settings_table", "result",
     # all stages together

@@ -143,6 +143,17 @@ def test_an_offer_comes_with_the_broken_promise_and_never_instead_of_it() -> Non
     ]
 
 
+def test_no_more_of_a_substitute_is_offered_than_is_set_aside() -> None:
+    never = {"fill_date_0.5": None, "promise_date": None}
+    table = lines({"promised_date": 6}, {}, {"promised_date": 12}, {"promised_date": 5, **never})
+    shelf = cutoffs(7.0, "B")
+    for units, offered in ((1.0, 0), (2.0, 1), (5.0, 2), (8.0, 4)):
+        frame = notices_frame(table, shelf.assign(substitute_units=units), as_of=AS_OF, settings=Settings())
+        told = frame[frame["text"].str.contains("B instead")]
+        assert told["order_id"].tolist() == ["o0", "o1", "o2", "o3"][:offered]
+        assert told["quantity"].sum() <= units
+
+
 def test_an_offer_is_made_before_patience_ends_even_where_the_date_is_later() -> None:
     table = lines({"promised_date": 8}, {"order_date": -9})
     frame = notices_frame(table, cutoffs(7.0, "B"), as_of=AS_OF, settings=Settings()).set_index("order_id")

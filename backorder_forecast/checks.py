@@ -20,11 +20,16 @@ from backorder_forecast.spellings import check_spellings
 
 UNKNOWN_SKU = ("set_aside", "keep")
 _LOCATED = ("sales", "inventory", "purchase_orders", "backorders")
+_TOTALS = {
+    "total", "totals", "grand total", "subtotal", "sub-total", "sum", "summe", "gesamt", "gesamtsumme", "zwischensumme",
+    "somme", "total général", "totale", "totaal", "suma", "summa",
+}  # fmt: skip
 _CHECKED_SKUS = ("sales", "purchase_orders", "inventory", "backorders", "supplier_items")
 
 
 def check_rows(drafts: Mapping[str, Draft]) -> None:
-    """Contradictions within a row, table by table."""
+    """Contradictions within a row, table by table; rows of totals."""
+    _check_totals(drafts)
     if "sales" in drafts:
         _check_sales(drafts["sales"])
     if "purchase_orders" in drafts:
@@ -39,6 +44,18 @@ def check_rows(drafts: Mapping[str, Draft]) -> None:
         events = drafts["events"]
         wrong = _later(events.frame["start"], events.frame["end"])
         events.set_aside(wrong, "end", "it ends before it starts")
+
+
+def _check_totals(drafts: Mapping[str, Draft]) -> None:
+    """Rows of totals below an export: their "SKU" is a word for the sum, and no product is called so."""
+    products = set(drafts["products"].frame["sku"].astype("str")) if "products" in drafts else set()
+    for name in _CHECKED_SKUS:
+        if name not in drafts:
+            continue
+        skus = drafts[name].frame["sku"]
+        found = [sku for sku in skus.dropna().unique() if str(sku).casefold() in _TOTALS and str(sku) not in products]
+        reason = "a row of totals, it seems; if it is an item, list it in products"
+        drafts[name].set_aside(skus.isin(found).to_numpy(), "sku", reason)
 
 
 def check_duplicates(drafts: Mapping[str, Draft], *, drop: bool) -> None:

@@ -361,3 +361,12 @@ def test_a_stated_pattern_that_leaves_many_dates_unread_is_refused() -> None:
         bf.InvalidTables, match=r"(?s)55 of 91 dates do not fit date_format='%m/%d/%Y'.*found 13/01/2024"
     ):
         bf.read_tables({"sales": written}, date_format="%m/%d/%Y")
+
+
+def test_a_row_of_totals_is_no_item_unless_a_product_is_called_so() -> None:
+    given_rows = sales({}, {"sku": "B"}, {"sku": "Gesamtsumme", "quantity": 2})
+    tables = bf.read_tables({"sales": given_rows})
+    assert reasons(tables) == [("sales", 3, "sku", "Gesamtsumme")]
+    check_account(tables)
+    named = pd.DataFrame({"sku": ["A", "B", "Gesamtsumme"]})
+    assert bf.read_tables({"sales": given_rows, "products": named}).set_aside.empty

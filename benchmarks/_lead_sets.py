@@ -24,16 +24,17 @@ def scms_orders(folder: Path) -> pd.DataFrame:
     return orders.assign(days=(orders["received_date"] - orders["order_date"]).dt.days)
 
 
-def drug_shortages(folder: Path) -> pd.DataFrame:
+def drug_shortages(folder: Path, *, since: pd.Timestamp = REGISTER_START) -> pd.DataFrame:
     """Drug shortages of 2017 as orders: supplier (company), order_date (begin), received_date (end), reported.
 
-    Most that began before the register were reported in its first days, if they had not ended by then: such delayed
-    entries tell of later ages. A begin of another century or an end before the begin is a typo and leaves the row out.
+    By default those that began while the register existed. Most that began before it (`since` OLDEST) were reported in
+    its first days, if they had not ended by then: such delayed entries tell of later ages. A begin of another century
+    or an end before the begin is a typo and leaves the row out.
     """
     raw = pd.read_parquet(folder / "drug_shortages" / "shortages_2017.parquet")
     names = {"company": "supplier", "begin": "order_date", "actual_end": "received_date", "created": "reported"}
     rows = raw[list(names)].rename(columns=names)
-    began = (rows["order_date"] >= OLDEST) & (rows["order_date"] <= REGISTER_END)
+    began = (rows["order_date"] >= since) & (rows["order_date"] <= REGISTER_END)
     rows = rows[began & ~(rows["received_date"] < rows["order_date"])].reset_index(drop=True)
     return rows.assign(received_date=rows["received_date"].where(rows["received_date"] <= REGISTER_END))
 

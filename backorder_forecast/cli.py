@@ -7,11 +7,11 @@ that cannot be used (every problem is listed), or a question of `--fail-on` that
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import tempfile
 import textwrap
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
@@ -20,7 +20,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from backorder_forecast.errors import BackorderForecastError, InvalidSettings, InvalidTables
+from backorder_forecast.cli_input import (
+    AsOf,
+    ColumnsFile,
+    DateFormat,
+    DecimalMark,
+    DropDuplicates,
+    SettingsFile,
+    Sheets,
+    Source,
+    UnknownSku,
+    UnknownSkus,
+    load_file,
+    read_source,
+)
+from backorder_forecast.errors import BackorderForecastError, InvalidTables
+from backorder_forecast.shell_words import all_in_shell_words, in_shell_words
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,15 +67,6 @@ class FailOn(StrEnum):
     watch = "watch"
 
 
-Source = Annotated[
-    Path, typer.Argument(metavar="FOLDER", help="Folder with one file per table, or one Excel workbook.")
-]
-AsOf = Annotated[str | None, typer.Option(help="Last known day, YYYY-MM-DD; read from the data if left out.")]
-SettingsFile = Annotated[Path | None, typer.Option("--settings", metavar="FILE", help="TOML or JSON file of settings.")]
-ColumnsFile = Annotated[
-    Path | None, typer.Option("--columns", metavar="FILE", help="TOML or JSON file: table, then given name = our name.")
-]
-DateFormat = Annotated[str | None, typer.Option(help="How dates are written, such as %d/%m/%Y, where it is ambiguous.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but problems.")]
 HorizonDays = Annotated[int | None, typer.Option(help="Days ahead.")]
@@ -98,8 +104,9 @@ def _about(
 def report(
     source: Source, out: Out = Path("report"), as_of: AsOf = None, horizon_days: HorizonDays = None,
     service_level: ServiceLevel = None, freq: Freq = None, seed: Seed = None, settings: SettingsFile = None,
-    columns: ColumnsFile = None, date_format: DateFormat = None, demand_model: DemandModel = None, fail_on: Fail = None,
-    top: Top = None,
+    columns: ColumnsFile = None, date_format: DateFormat = None, decimal: DecimalMark = None,
+    unknown_sku: UnknownSkus = UnknownSku.set_aside, drop_duplicates: DropDuplicates = False, sheet: Sheets = None,
+    demand_model: DemandModel = None, fail_on: Fail = None, top: Top = None,
     html: Annotated[bool, typer.Option(help="Write report.html.")] = True,
     excel: Annotated[bool, typer.Option(help="Write report.xlsx.")] = True,
     pictures: Annotated[int, typer.Option(help="Pictures of urgent items in the HTML page.")] = 12,
@@ -112,23 +119,26 @@ def report(
     options = {"horizon_days": horizon_days, "service_level": service_level, "freq": freq, "seed": seed}
     with _problems_told(as_json):
         chosen = _settings(settings, options)
-        tables = _read(source, as_of, columns, date_format)
+        tables = read_source(source, as_of, columns, date_format, decimal, unknown_sku, drop_duplicates, sheet)
         _report(tables, chosen, out, fail_on, html, excel, pictures, as_json, quiet, demand_model, top)
 
 
 @app.command()
 def validate(
-    source: Source, as_of: AsOf = None, columns: ColumnsFile = None, date_format: DateFormat = None,
-    as_json: AsJson = False, quiet: Quiet = False,
+    source: Source, as_of: AsOf = None, settings: SettingsFile = None, columns: ColumnsFile = None,
+    date_format: DateFormat = None, decimal: DecimalMark = None, unknown_sku: UnknownSkus = UnknownSku.set_aside,
+    drop_duplicates: DropDuplicates = False, sheet: Sheets = None, as_json: AsJson = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Show how the input is understood.
 
-    Accounts for every row read, and lists every problem.
+    Accounts for every row read as a plan does (returns and backorders netted), and lists every problem.
     """
     from backorder_forecast.mapping import mapping_text
 
     with _problems_told(as_json):
-        tables = _read(source, as_of, columns, date_format)
+        chosen = _settings(settings, {})
+        tables = read_source(source, as_of, columns, date_format, decimal, unknown_sku, drop_duplicates, sheet)
+        tables = _as_planned(tables, chosen)
         if as_json:
             _print_json(
                 {
@@ -140,8 +150,8 @@ def validate(
                 }
             )
         elif not quiet:
-            typer.echo(mapping_text(tables))
-            typer.echo("\n" + _quality_text(tables.quality))
+            _say(mapping_text(tables))
+            _say("\n" + _quality_text(tables.quality))
 
 
 @app.command()
@@ -150,7 +160,8 @@ def backtest(
     origins: Annotated[int, typer.Option(min=1, help="How many past origins to replay.")] = 4,
     as_of: AsOf = None, horizon_days: HorizonDays = None, service_level: ServiceLevel = None, freq: Freq = None,
     seed: Seed = None, settings: SettingsFile = None, columns: ColumnsFile = None, date_format: DateFormat = None,
-    demand_model: DemandModel = None,
+    decimal: DecimalMark = None, unknown_sku: UnknownSkus = UnknownSku.set_aside,
+    drop_duplicates: DropDuplicates = False, sheet: Sheets = None, demand_model: DemandModel = None,
     rival: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Baseline to score beside it; may be given again.")
     ] = None,
@@ -169,7 +180,7 @@ def backtest(
     options = {"horizon_days": horizon_days, "service_level": service_level, "freq": freq, "seed": seed}
     with _problems_told(as_json):
         chosen = _settings(settings, options)
-        tables = _read(source, as_of, columns, date_format)
+        tables = read_source(source, as_of, columns, date_format, decimal, unknown_sku, drop_duplicates, sheet)
         with _progress(hidden=quiet or as_json) as progress:
             done = replay(
                 tables, origins=origins, settings=chosen, demand_model=demand_model, rivals=rival or [],
@@ -188,7 +199,7 @@ def backtest(
         elif not quiet:
             _print_frame(done.summary(), "Mean over the origins")
             for note in done.notes:
-                typer.echo(f"note: {note}")
+                _say(f"note: {note}")
 
 
 @app.command()
@@ -202,7 +213,7 @@ def demo(out: Out = Path("report"), seed: Seed = None, as_json: AsJson = False, 
     with _problems_told(as_json), tempfile.TemporaryDirectory() as temporary:
         source = _SAMPLES if any(_SAMPLES.glob("sales.*")) else write_samples(Path(temporary) / "samples", seed=0)
         chosen = _settings(None, {"seed": seed})
-        _report(_read(source, None, None, None), chosen, out, None, True, True, 12, as_json, quiet)
+        _report(read_source(source), chosen, out, None, True, True, 12, as_json, quiet)
 
 
 @app.command()
@@ -245,7 +256,7 @@ def _report(
 
     talks = not (quiet or as_json)
     if talks:
-        typer.echo(mapping_text(tables) + "\n")
+        _say(mapping_text(_as_planned(tables, settings)) + "\n")
     with _progress(hidden=not talks) as progress:
         plan = make_plan(
             tables, settings, demand_model=demand_model, progress=lambda stage, share: progress(stage, 0.8 * share)
@@ -263,7 +274,7 @@ def _report(
     if as_json:
         _print_json(_plan_json(plan, files, found) | ({} if top is None else {"alerts": _records(plan.alerts(top))}))
     elif talks:
-        typer.echo(plan.summary_text())
+        _say(plan.summary_text())
         if top is not None:
             typer.echo("")
             _print_frame(plan.alerts(top), "Flagged items that would cost most", _ALERT_COLUMNS)
@@ -314,29 +325,9 @@ def _findings(plan: Plan, fail_on: FailOn | None) -> int | None:
 def _settings(file: Path | None, options: Mapping[str, Any]) -> Settings:
     from backorder_forecast.settings_table import settings_from_dict
 
-    values = _load(file) if file is not None else {}
+    values = load_file(file) if file is not None else {}
     values = values.get("settings", values)
     return settings_from_dict({**values, **{name: value for name, value in options.items() if value is not None}})
-
-
-def _read(source: Path, as_of: str | None, columns: Path | None, date_format: str | None) -> Tables:
-    from backorder_forecast.tables import read_tables
-
-    renames = _load(columns) if columns is not None else None
-    return read_tables(source, as_of=as_of, columns=renames, date_format=date_format)
-
-
-def _load(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_text(encoding="utf-8")
-        values = json.loads(text) if file.suffix.lower() == ".json" else tomllib.loads(text)
-    except OSError as error:
-        raise InvalidSettings(f"{file} cannot be opened ({error.strerror}): give a TOML or JSON file") from error
-    except ValueError as error:
-        raise InvalidSettings(f"{file} cannot be read as {file.suffix or 'TOML'}: {error}") from error
-    if not isinstance(values, dict):
-        raise InvalidSettings(f"{file} holds a {type(values).__name__}; it should hold names and values")
-    return values
 
 
 @contextmanager
@@ -349,7 +340,7 @@ def _problems_told(as_json: bool) -> Iterator[None]:
             failures = _records(error.failures) if isinstance(error, InvalidTables) else []
             _print_json({"ok": False, "error": str(error), "failures": failures})
         else:
-            typer.echo(str(error), err=True)
+            typer.echo(in_shell_words(str(error)), err=True)
         raise typer.Exit(UNUSABLE) from error
 
 
@@ -415,8 +406,23 @@ def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return plain
 
 
+def _as_planned(tables: Tables, settings: Settings) -> Tables:
+    """The tables with the account that a plan gives of them: returns and backorders netted. Not to be planned with."""
+    from backorder_forecast.accounting import join_rows
+    from backorder_forecast.netting import net_demand
+
+    netted = net_demand(tables, settings)
+    aside = join_rows([tables.set_aside, netted.set_aside])
+    return dataclasses.replace(tables, quality=netted.quality, set_aside=aside)
+
+
+def _say(text: str) -> None:
+    """Print words of the library, with its options named as those of the command."""
+    typer.echo(in_shell_words(text))
+
+
 def _print_json(value: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=1, default=str))
+    typer.echo(json.dumps(all_in_shell_words(value), ensure_ascii=False, indent=1, default=str))
 
 
 def _has_excel() -> bool:

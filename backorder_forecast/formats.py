@@ -78,7 +78,9 @@ def find_tables(source: Any, *, sheets: Mapping[str, str] | None = None, decimal
         elif path.is_file():
             _from_file(path, found, sheets or {}, decimal)
         else:
-            what = "give the folder that holds the tables, a workbook, or {'sales': 'path/to/sales.csv', ...}"
+            what = (
+                "give the folder that holds the tables or a workbook, or read_tables({'sales': 'path/sales.csv', ...})"
+            )
             found.failures.append(_failure("", "there is no such file or folder", str(source), what))
     else:
         what = "give a folder, a workbook, or a mapping such as {'sales': frame}"
@@ -121,7 +123,7 @@ def _from_folder(folder: Path, found: Found, sheets: Mapping[str, str], decimal:
     for name, paths in by_table.items():
         if len(paths) > 1:
             names = ", ".join(p.name for p in paths)
-            what = "leave one of them in the folder, or name it: read_tables({'" + name + "': path, ...})"
+            what = "leave one of them in the folder, or read_tables({'" + name + "': path, ...})"
             found.failures.append(_failure(name, "several files could be this table", names, what))
         else:
             _add(name, found, partial(_open_path, paths[0], name, sheets, decimal))
@@ -153,7 +155,7 @@ def _from_file(path: Path, found: Found, sheets: Mapping[str, str], decimal: str
         return
     name = find_table(path.name.split(".")[0])
     if name is None:
-        what = f"say which table it is: read_tables({{'sales': {path.name!r}}})"
+        what = f"name it after its table, such as sales.csv, or read_tables({{'sales': {path.name!r}}})"
         found.failures.append(_failure("", "the file name is not that of a table", path.name, what))
     else:
         _add(name, found, partial(_open_path, path, name, sheets, decimal))

@@ -189,7 +189,7 @@ def _bad_renames(source: SourceTable, renames: Mapping[str, str | None]) -> list
     for column, field in renames.items():
         if column not in source.header:
             if field in source.header and column in TABLES[source.name].names:
-                what = f"write it the other way round: {{{field!r}: {column!r}}}"
+                what = f"write it the other way round: columns={{{source.name!r}: {{{field!r}: {column!r}}}}}"
             else:
                 near = difflib.get_close_matches(str(column), source.header, n=1, cutoff=0.6)
                 what = f"did you mean {near[0]!r}?" if near else "use the names as they stand in the file"

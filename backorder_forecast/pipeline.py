@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from os import PathLike
 from time import perf_counter
@@ -99,9 +100,10 @@ def _plan(learned: Fitted, scenario: Scenario | None, timings: _Timings) -> Plan
     def by_rule(sku: str | None, location: str | None, rules: Sequence[str]) -> pd.DataFrame:
         return dates_by_rule(fitted, sku, location, rules=rules)
 
+    counted = replace(tables, quality=fitted.history.records.quality)
     return Plan(
         frames=frames, settings=settings, as_of=tables.as_of, freq=fitted.history.panel.freq,
-        mapping_text=mapping_text(tables), notes=(*fitted.notes, *limit_notes(frames, settings)), pictures=picture,
+        mapping_text=mapping_text(counted), notes=(*fitted.notes, *limit_notes(frames, settings)), pictures=picture,
         timings=timings.seconds | _summed(results), what_ifs=what_if, by_rule=by_rule,
     )  # fmt: skip
 

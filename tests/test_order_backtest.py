@@ -233,7 +233,8 @@ def test_the_summary_holds_the_way_of_the_settings_against_its_rival() -> None:
     costs = done.costs().set_index("way")
     ours = costs[costs["rival"] != ""].index
     assert told.loc["cost", "value"] in costs.loc[ours, "cost"].tolist()
-    assert told.loc["cost", "rival_value"] == costs.loc[str(told.loc["cost", "rival"]), "cost"]
+    rivals = told["rival"].astype("str")
+    assert told["rival_value"].loc["cost"] == costs["cost"].loc[rivals.loc["cost"]]
     assert told.loc[["cost", "fill_rate"], "better"].tolist() == ["lower", "higher"]
     equal = done.at_equal_fill().set_index(["fill_rate", "way"])["stock_value"]
     for score in told.index.drop(["cost", "fill_rate"]):

@@ -6,6 +6,7 @@ The first sheet says what the workbook holds, and what was left out because a sh
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -132,8 +133,9 @@ def _frame_sheet(workbook: Workbook, styles: _Styles, name: str, frame: pd.DataF
     for k, (column, kind) in enumerate(zip(frame.columns, kinds, strict=True)):
         sheet.set_column(k, k, _width(frame[column], kind, heading(column)), styles.by_kind[kind])
         # Notes are kept by the writer until the end; a constant-memory sheet takes them at any time.
-        if column_note(column):
-            sheet.write_comment(0, k, column_note(column), {"x_scale": 1.6, "y_scale": 0.7})
+        if note := column_note(column, name):
+            # A box of 1.6 columns holds about 34 letters a line.
+            sheet.write_comment(0, k, note, {"x_scale": 1.6, "y_scale": 0.3 + 0.22 * math.ceil(len(note) / 34)})
         sheet.write_string(0, k, heading(column), styles.head)
     if len(frame):
         sheet.autofilter(0, 0, len(frame), len(frame.columns) - 1)

@@ -13,13 +13,13 @@ from types import MappingProxyType
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.columns import COLUMNS, DTYPES, FLAGS, Column
+from backorder_forecast.columns import COLUMNS, DTYPES, FLAGS, OWN_NOTES, UNITS, Column
 from backorder_forecast.errors import unknown_option
 
 __all__ = [
-    "COLUMNS", "DTYPES", "FLAGS", "FRAMES", "FURTHER", "TOO_LATE", "Column", "column_kind", "column_note",
-    "column_texts", "empty_frame", "format_values", "frame_columns", "heading", "missing_columns", "quantile_columns",
-    "too_late",
+    "COLUMNS", "DTYPES", "FLAGS", "FRAMES", "FURTHER", "OWN_NOTES", "TOO_LATE", "UNITS", "Column", "column_kind",
+    "column_note", "column_texts", "empty_frame", "format_values", "frame_columns", "heading", "missing_columns",
+    "quantile_columns", "too_late",
 ]  # fmt: skip
 
 TOO_LATE = "now (too late)"
@@ -184,10 +184,27 @@ def heading(column: str | float) -> str:
     return f"{words} ({'likely' if level == 0.5 else percent})"
 
 
-def column_note(column: str | float) -> str:
-    """The sentence that explains a column, or nothing."""
-    base, _ = _split(column)
-    return COLUMNS[base].note if base in COLUMNS else ""
+def column_note(column: str | float, frame: str = "") -> str:
+    """What a column says and its unit, in words; nothing of a column that is not known.
+
+    `frame` is the output frame that it stands in: `reason` and `basis` say something else in each.
+
+    Examples
+    --------
+    >>> column_note("reorder_point")
+    'Quantile (column target) of the demand until an order placed now arrives. In units of the item.'
+    >>> column_note("basis", "reorders")
+    'What sets the quantity: cost, fill_rate or service_level.'
+    >>> column_note(0.9)
+    'Demand of the period that is not exceeded with this probability. In units of the item.'
+    """
+    base, level = _split(column)
+    if not base and level is not None:
+        return f"Demand of the period that is not exceeded with this probability. {UNITS['units']}"
+    if base not in COLUMNS:
+        return ""
+    note = OWN_NOTES.get((frame, base), COLUMNS[base].note)
+    return f"{note} {UNITS.get(COLUMNS[base].kind, '')}".rstrip()
 
 
 def format_values(kind: str, values: pd.Series) -> list[str]:

@@ -211,7 +211,7 @@ def _table(
             texts = [text.replace("_", " ") for text in texts]
         columns.append(
             {
-                "name": str(column), "head": _held(heading(column)), "note": column_note(column), "kind": kind,
+                "name": str(column), "head": _held(heading(column)), "note": column_note(column, name), "kind": kind,
                 "right": kind not in _LEFT, "wide": kind == "text" and max(map(len, texts), default=0) > 40,
                 "brief": column in brief and (any(texts) or not texts), "bar": str(column).startswith("p_stockout"),
                 "choices": _choices(column, kind, texts),

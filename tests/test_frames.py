@@ -18,6 +18,7 @@ from backorder_forecast.frames import (
     DTYPES,
     FRAMES,
     FURTHER,
+    OWN_NOTES,
     column_kind,
     column_note,
     empty_frame,
@@ -70,9 +71,28 @@ def test_every_core_column_is_described(name: str) -> None:
 def test_kinds_have_dtypes_and_notes_are_sentences() -> None:
     for name, column in COLUMNS.items():
         assert column.kind in DTYPES, name
-        assert column.note == "" or column.note.endswith("."), name
+        assert column.note.endswith("."), name
     assert column_note("p_stockout").startswith("Probability")
     assert column_note("no_such_column") == ""
+
+
+@pytest.mark.parametrize("name", FRAMES)
+def test_every_column_of_a_plan_is_explained_in_a_sentence_that_fits_a_cell_comment(name: str) -> None:
+    for column in {*shop_plan().frames[name].columns, *empty_frame(name).columns}:
+        note = column_note(column, name)
+        assert note.endswith("."), (name, column)
+        assert 12 <= len(note) <= 200, (name, column)
+        unit = {"units": "units", "days": "days", "money": "currency", "share": "0 to 1"}.get(column_kind(column), "")
+        assert unit in note, (name, column)
+        # A frame that was read again from a file is explained alike.
+        assert column_note(str(column), name) == note
+
+
+def test_a_column_that_says_something_else_in_each_frame_is_explained_for_each() -> None:
+    assert len({column_note("basis", name) for name in ("reorders", "wait_cutoffs", "lead_times")}) == 3
+    assert len({column_note("reason", name) for name in ("reorders", "wait_cutoffs", "notices")}) == 3
+    for frame, column in OWN_NOTES:
+        assert column in empty_frame(frame).columns, (frame, column)
 
 
 def test_unknown_frame_names_the_nearest() -> None:

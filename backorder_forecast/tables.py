@@ -57,7 +57,8 @@ class Tables:
     as_of
         Last known day.
     quality
-        One row per table and rule: `QUALITY_COLUMNS`; the row "all rows" carries the totals of its table.
+        One row per table and rule: `QUALITY_COLUMNS`; the row "all rows" carries the totals of its table. What netting
+        of returns and backorders merges stands in `plan.data_quality`.
     mapping
         One row per source column: table, column, field, how, unit, understood.
     set_aside

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backorder_forecast.cli import app
+from backorder_forecast.shell_words import all_in_shell_words, in_shell_words
 
 
 @pytest.fixture
@@ -129,3 +130,27 @@ def test_advice_names_options_of_the_shell(shop: Path, tmp_path: Path) -> None:
     assert "if they are different items, --unknown-sku keep" in messages[-1]
     for text in messages:
         assert not re.search(r"read_tables|Settings\(|\b(columns|sheets|date_format|decimal|as_of|unknown_sku)=", text)
+
+
+@pytest.mark.parametrize(
+    ("python", "shell"),
+    [
+        ("write it like as_of='2024-01-31'", "write it like --as-of 2024-01-31"),
+        ("read_tables(as_of=...) moves the day", "--as-of moves the day"),
+        ("say which: sheets={'sales': 'Blad 1'}, and rename", "say which: --sheet 'sales=Blad 1', and rename"),
+        ("sheets= names an unknown table", "--sheet names an unknown table"),
+        ("columns={'sales': {'a': 'sku', 'b': None}}", '--columns FILE, a TOML file with: sales = {a = "sku", b = ""}'),
+        ("columns={not a dict}", "--columns FILE"),
+        ("leave one, or read_tables({'sales': path, ...})", "leave one"),
+        ("date_format names a column that is no date", "--date-format names a column that is no date"),
+        (
+            "plan with Settings(sales_are='orders'), or",
+            "plan with --settings FILE, a TOML file with: sales_are = 'orders', or",
+        ),
+        ("nothing to say of columns, as_of and sheets", "nothing to say of columns, as_of and sheets"),
+    ],
+)
+def test_words_of_python_become_words_of_the_shell(python: str, shell: str) -> None:
+    assert in_shell_words(python) == shell
+    assert in_shell_words(shell) == shell
+    assert all_in_shell_words({"a": [python, 3, None]}) == {"a": [shell, 3, None]}

@@ -159,11 +159,10 @@ def _missing_notes(
         )
     words = money_words(facts, margin_share=settings.default_margin_share, listed=tables.has("products"))
     if not tables.has("products"):
-        terms = "what supplier_items says" if tables.has("supplier_items") else "unknown"
-        notes.append(
-            f"no product master: product types are unknown, minimum quantities and packs {terms}; {words}; the table"
-            " products (sku, ...) would give them"
-        )
+        terms = "product types, minimum quantities and packs are unknown"
+        if tables.has("supplier_items"):
+            terms = "product types are unknown, minimum quantities and packs what supplier_items says"
+        notes.append(f"no product master: {terms}; {words}; the table products (sku, ...) would give them")
     elif not bool(facts["price"].notna().any() and facts["unit_cost"].notna().any()):
         notes.append(f"{words}; the columns price and unit_cost of products would give them")
     return tuple(notes)

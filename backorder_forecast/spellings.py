@@ -21,7 +21,7 @@ _FORMS = {
         r"^\.+|(?<=\d)(?:\.0*)+$|\.+$",
         "a number was written where a code belongs (1207.0): export the codes as text",
     ),
-    "leading zeros": (r"^0+(?=\w)", "leading zeros were lost in one of the files: read the codes as text"),
+    "leading zeros": (r"^0+(?=\w)", "leading zeros were lost in one of the files: write and read the codes as text"),
 }
 """What exports change in a code: the pattern that is taken out (upper case where empty), and what to do about it.
 In this order, for zeros may stand behind a space."""

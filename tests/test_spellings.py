@@ -44,7 +44,7 @@ def test_lost_zeros_are_refused_even_where_some_skus_match() -> None:
     assert (failure["table"], failure["column"]) == ("purchase_orders", "sku")
     assert failure["problem"].startswith("SKUs that are those of sales but for leading zeros, and would count as items")
     assert failure["found"] == "1207 against 001207, 40117 against 040117 (2 of 3, 2 rows)"
-    assert "leading zeros were lost in one of the files: read the codes as text" in failure["what_to_do"]
+    assert "leading zeros were lost in one of the files: write and read the codes as text" in failure["what_to_do"]
     assert "columns={'purchase_orders': {'that column': 'sku'}}" in failure["what_to_do"]
     assert failure["what_to_do"].endswith("if they are different items, unknown_sku='keep'")
 

@@ -269,7 +269,7 @@ def _weeks(stockouts: pd.DataFrame | None, as_of: pd.Timestamp) -> list[dict[str
     for k in range(14 if most else 0):
         here = stockouts[week == k]
         start = as_of + pd.Timedelta(days=7 * (k - 1) + 1)
-        label = "out now" if k == 0 else f"{start.day} {start:%b}{' on' if k == 13 else ''}"
+        label = "short now" if k == 0 else f"{start.day} {start:%b}{' on' if k == 13 else ''}"
         by_flag = {flag: int((here["flag"] == flag).sum()) for flag in FLAGS}
         weeks.append({"label": label, "total": len(here), "height": 100 * len(here) / most, **by_flag})
     return weeks

@@ -196,7 +196,11 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "substitute_sku": Column(
             "text", "Substitute", "Item with free stock that may be offered instead; empty if none."
         ),
-        "substitute_units": Column("units", "Of it, for this item", "Free units of the substitute set aside for it."),
+        "substitute_units": Column(
+            "units",
+            "Of it, for this item",
+            "Free units of it that may be offered for this item; 0 while there is nobody to offer one.",
+        ),
         # --- reorders
         "order_quantity": Column(
             "units", "Order", "What to order now, after minimum quantity, packs, budget and capacity."

@@ -72,8 +72,6 @@ class Situation:
         Units that the record shows and the shelf lacks, (n_items, n_paths), and units found missing since, (n_items,).
     held, release
         Units on hold, and the period in which they are usable again, shape (n_items,).
-    wanted
-        Whether there is demand at all, so that an empty shelf counts as out at once, shape (n_items,).
     applies
         Which players differ from their reference, shape (n_items, n_players).
     block, unblock
@@ -97,7 +95,6 @@ class Situation:
     written_off: Floats
     held: Floats
     release: Ints
-    wanted: NDArray[np.bool_]
     applies: NDArray[np.bool_]
     block: Ints | None = None
     unblock: Ints | None = None
@@ -152,8 +149,7 @@ def cause_shares(situation: Situation) -> Shares:
         *_shares(
             s.start, s.demand, s.demand_ratio, s.excess, s.quantity, s.line_start, s.arrivals, s.version, s.ends,
             s.beyond, s.missing_order, s.missing_arrival, s.lost, s.written_off, s.held, s.release, *s.planned(),
-            s.wanted, s.applies,
-            _weights(),
+            s.applies, _weights(),
         )
     )  # fmt: skip
 
@@ -167,7 +163,7 @@ def risks_if(situation: Situation, arrivals: Ints) -> Floats:
     return np.asarray(
         _risks_if(
             s.start, s.demand, s.quantity, s.line_start, s.arrivals[s.version[VERSIONS - 1]], s.ends[0], s.beyond[0],
-            s.lost, s.held, s.release, *s.planned(), s.wanted, arrivals,
+            s.lost, s.held, s.release, *s.planned(), arrivals,
         )
     )  # fmt: skip
 
@@ -231,10 +227,10 @@ def _weights() -> Floats:
 
 
 @nb.njit(cache=True, nogil=True)
-def _is_short(level, lost, wanted, demand, factor, receipts, until, beyond, block, unblock):  # type: ignore[no-untyped-def]
-    # Short or empty by the record is out at once, whatever the path does next.
+def _is_short(level, lost, demand, factor, receipts, until, beyond, block, unblock):  # type: ignore[no-untyped-def]
+    # Who waits already is short at once, whatever the path does next.
     level += receipts[0]
-    if level < -1e-9 or (wanted and level < 1e-9):
+    if level < -1e-9:
         return 1.0
     level -= lost
     kept = 0.0
@@ -254,7 +250,7 @@ def _is_short(level, lost, wanted, demand, factor, receipts, until, beyond, bloc
 @nb.njit(cache=True, nogil=True)
 def _shares(  # type: ignore[no-untyped-def]
     start, demand, ratio, excess, quantity, line_start, arrivals, version, ends, beyond, missing, missing_arrival,
-    lost, written_off, held, release, block, unblock, wanted, applies, weights,
+    lost, written_off, held, release, block, unblock, applies, weights,
 ):  # fmt: skip
     n_items, n_paths, n_periods = demand.shape
     n_players = applies.shape[1]
@@ -310,7 +306,6 @@ def _shares(  # type: ignore[no-untyped-def]
                 out[group] = _is_short(
                     level,
                     gone,
-                    wanted[i],
                     demand[i, p],
                     factor,
                     receipts[v],
@@ -358,7 +353,7 @@ def sums_until(demand, end):  # type: ignore[no-untyped-def]
 
 @nb.njit(cache=True, nogil=True)
 def _risks_if(  # type: ignore[no-untyped-def]
-    start, demand, quantity, line_start, arrivals, ends, beyond, lost, held, release, block, unblock, wanted, other
+    start, demand, quantity, line_start, arrivals, ends, beyond, lost, held, release, block, unblock, other
 ):
     n_items, n_paths, n_periods = demand.shape
     out = np.zeros(len(quantity))
@@ -377,7 +372,6 @@ def _risks_if(  # type: ignore[no-untyped-def]
                 out[moved] += _is_short(
                     start[i],
                     lost[i, p],
-                    wanted[i],
                     demand[i, p],
                     1.0,
                     receipts,

@@ -151,7 +151,10 @@ def date_formats_of(option: Any, source: SourceTable, matches: Matches) -> tuple
     formats, failures = {}, []
     for name, pattern in option.items():
         field_name = next((f for f, column in matches.field_of.items() if column == name), name)
-        if field_name in dates:
+        if field_name in dates and not isinstance(pattern, str):
+            what = "a pattern is text such as '%d/%m/%Y'"
+            failures.append(_failure(table, str(name), "date_format= is not understood", repr(pattern), what))
+        elif field_name in dates:
             formats[field_name] = check_date_format(pattern)
         else:
             what = f"the date columns are {', '.join(dates)}"

@@ -126,7 +126,7 @@ def _situation(
         arrivals=arrivals, version=version, ends=ends.astype(np.int64), beyond=beyond, missing_order=missing,
         missing_arrival=missing_arrival, lost=lost, written_off=written_off, held=held,
         release=day_periods(bucket["release_day"].to_numpy(dtype=np.int64), clock),
-        wanted=(bucket["mean_daily"] > 0).to_numpy(dtype=bool), applies=applies, block=block, unblock=unblock,
+        applies=applies, block=block, unblock=unblock,
     )  # fmt: skip
     return situation, lines
 

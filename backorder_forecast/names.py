@@ -89,8 +89,8 @@ COLUMN_NAMES: dict[str, dict[str, str]] = {
             bestätigter_Termin""",
         "promise_recorded_date": _RECORDED,
         "cancelled_date": _CANCELLED,
-        "recorded_date": """recorded, recorded_on, record_date, entry_date, entered_date, entered_on, date_entered,
-            registered_date, reported_date, Erfassungsdatum, erfasst_am""",
+        # The day on which a receipt was posted has names such as entry date: it is another thing, and not guessed at.
+        "recorded_date": "in_records_since",
     },
     "inventory": {
         "sku": _SKU,

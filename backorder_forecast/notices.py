@@ -143,8 +143,7 @@ def notices_frame(
     too_long = (wait > lines["wait_cutoff_days"]) & ~now
     near = (wait >= settings.discount_at_share * lines["wait_cutoff_days"]) & ~now
     lost = (lines["p_unfilled"] >= UNFILLED_AT) & lines["promise_date"].isna() & ~now
-    wanted = lines["quantity"].where(too_long | lost, 0.0).groupby([lines["sku"], lines["location"]]).cumsum()
-    gone = (too_long | lost) & (wanted > lines["substitute_units"] + 1e-9)
+    gone = (too_long | lost) & ~_spared(lines, too_long | lost)
     lines["substitute_sku"] = lines["substitute_sku"].fillna("").mask(gone, "")
     has_substitute = lines["substitute_sku"] != ""
     first = lines["promised_date"].isna() & lines["promise_date"].notna()
@@ -193,6 +192,22 @@ def notices_frame(
     for column in ("kind", "reason", "offer", "policy_text", "jurisdiction", "legal_note", "text"):
         frame[column] = frame[column].astype("str")
     return frame[list(COLUMNS)]
+
+
+def _spared(lines: pd.DataFrame, asking: pd.Series) -> pd.Series:
+    """Whether the units of the substitute set aside for a line's item are enough for it, in the order of the lines.
+
+    A line too large for what is left is passed over: those after it that are small enough are served.
+    """
+    spared = pd.Series(False, index=lines.index)
+    left: dict[tuple[str, str], float] = {}
+    asks = lines.loc[asking & lines["substitute_sku"].notna(), ["sku", "location", "quantity", "substitute_units"]]
+    for row, sku, location, quantity, units in asks.itertuples():
+        rest = left.get((sku, location), float(units))
+        if quantity <= rest + 1e-9:
+            spared[row] = True
+            left[sku, location] = rest - quantity
+    return spared
 
 
 def _next_day(as_of: pd.Timestamp, *, business_days: bool) -> pd.Timestamp:

@@ -53,7 +53,7 @@ class OrderLines:
         first_promised_date (the promise recorded first), promised_date (the one recorded last: what the supplier names
         now), confirmed_date (the same where the supplier confirmed it), received_date (of the last receipt with a
         possible date), n_receipts, category,
-        recorded_date (from which day the records hold it: the earliest given of its rows, else its order date).
+        recorded_date (from which day the records hold it: the earliest of its rows, an empty one that of its order).
     receipts
         One row per receipt with a usable duration: line (row of `lines`), received_date, days (from the order), share,
         quantity (units; NaN where neither the line nor the receipt tells it).
@@ -68,6 +68,9 @@ class OrderLines:
     receipts: pd.DataFrame
     set_aside: pd.DataFrame
     remarks: pd.DataFrame
+
+
+UNREAD_RECORD = "recorded_date: not a date"
 
 
 def order_lines(purchase_orders: pd.DataFrame, *, as_of: str | pd.Timestamp) -> OrderLines:
@@ -100,7 +103,11 @@ def order_lines(purchase_orders: pd.DataFrame, *, as_of: str | pd.Timestamp) -> 
     day = known_day(as_of)
     need_columns(purchase_orders, NEEDED)
     rows, set_aside = _known_rows(purchase_orders, day)
+    unread = rows["po_id"][rows.pop("recorded_wrong").to_numpy(dtype=bool)]
+    effect = "the line counts from its order date, as with none"
+    odd = remark(UNREAD_RECORD, effect, len(unread), unread.tolist())
     rows, remarks = _in_line_order(rows)
+    remarks = pd.concat([remarks, odd], ignore_index=True) if len(odd) else remarks
     rows["share"], quantity = _shares(rows)
     lines = _lines(rows, quantity)
     timed = (rows["received"] != NO_DAY) & rows["timed"] & (rows["share"] > 0)
@@ -195,7 +202,7 @@ def _known_rows(frame: pd.DataFrame, as_of: int) -> tuple[pd.DataFrame, pd.DataF
     ordered, order_wrong = days["order_date"]
     received, receipt_wrong = days["received_date"]
     cancelled, cancel_wrong = days.get("cancelled_date", nothing)
-    recorded, _ = days.get("recorded_date", nothing)
+    recorded, recorded_wrong = days.get("recorded_date", nothing)
     too_early = (received != NO_DAY) & (received < ordered)
     problems = [
         ("order_date", "order date is missing or not a date", (ordered == NO_DAY) | order_wrong),
@@ -230,7 +237,9 @@ def _known_rows(frame: pd.DataFrame, as_of: int) -> tuple[pd.DataFrame, pd.DataF
     confirmed, _ = days.get("supplier_confirmed_date", nothing)
     rows["promised"] = np.where(told > as_of, NO_DAY, promised)
     rows["confirmed"] = np.where(told > as_of, NO_DAY, confirmed)
-    rows["recorded"] = recorded
+    # Empty: the row was there when the order was placed, and with it the line.
+    rows["recorded"] = np.where(recorded == NO_DAY, ordered, recorded)
+    rows["recorded_wrong"] = recorded_wrong
     rows["timed"] = ~too_early
     rows["arrived"] = came
     return rows[usable].reset_index(drop=True), _set_aside(frame, parts)

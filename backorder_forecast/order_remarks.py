@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.order_lines import OrderLines, remark
+from backorder_forecast.order_lines import UNREAD_RECORD, OrderLines, remark
 
 _MORE = 1.0 + 1e-9
 
@@ -39,6 +39,7 @@ def order_remarks(orders: OrderLines) -> pd.DataFrame:
     afterwards, delayed = lines[over], lines[late & ~over]
     of_several = pd.MultiIndex.from_frame(named[["sku", "location"]]).isin(several.index)
     parts = [
+        orders.remarks[orders.remarks["rule"] == UNREAD_RECORD],
         remark(
             "received more than was ordered",
             "the line is complete; the surplus is stock and tells no lead time. Repeated receipts show here too",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.errors import unknown_name, unknown_option
+from backorder_forecast.errors import InvalidSettings, unknown_name, unknown_option
 from backorder_forecast.queues import purchase_weights, queue_needs
 from backorder_forecast.settings import ALLOCATIONS
 from backorder_forecast.simulation import draw_bucket, fill_dates
@@ -42,6 +42,8 @@ def dates_by_rule(
     InvalidSettings
         For a sku, location or rule that is not known.
     """
+    if isinstance(rules, str) or not isinstance(rules, Sequence) or len(set(rules)) != len(rules):
+        raise InvalidSettings(f"rules is a list of {', '.join(ALLOCATIONS)}, each once; got {rules!r}")
     for rule in rules:
         if rule not in ALLOCATIONS:
             raise unknown_option("rule", rule, ALLOCATIONS)
@@ -65,6 +67,10 @@ def _items(fitted: Fitted, sku: str | None, location: str | None) -> NDArray[np.
             if not (known == str(wanted)).any():
                 raise unknown_name(column, str(wanted), sorted(set(known)))
             keep &= (known == str(wanted)).to_numpy()
+    if sku is not None and location is not None:
+        here = facts.loc[facts["sku"].astype("str") == str(sku), "location"].astype("str")
+        if str(location) not in set(here):
+            raise unknown_name(f"location of {sku}", str(location), sorted(set(here)))
     # As in a plan, without any stock known there is nothing to fill from.
     return np.flatnonzero(keep & bool(facts["stock_known"].any()))
 

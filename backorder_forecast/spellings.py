@@ -57,7 +57,7 @@ def check_spellings(drafts: Mapping[str, Draft], *, keep: bool) -> list[Failure]
         else:
             where = "products" if name == "sales" else "sales or products" if len(products) else "sales"
             failures.append(
-                _failure(name, pairs, where, f"{some} ({len(pairs):,} of {len(own):,}, {rows.sum():,} rows)")
+                _failure(name, pairs, where, f"{some} ({len(pairs):,} of {len(own):,}, {rows.sum():,} rows)", keep=keep)
             )
     return failures
 
@@ -102,11 +102,12 @@ def bare_code(codes: pd.Series, *, but: str = "") -> pd.Series:
     return codes
 
 
-def _failure(table: str, pairs: pd.DataFrame, where: str, found: str) -> Failure:
+def _failure(table: str, pairs: pd.DataFrame, where: str, found: str, *, keep: bool) -> Failure:
     forms = forms_of(pairs)
+    different = "list them in products too" if keep else "unknown_sku='keep'"
     what = (
         f"{'; '.join(_FORMS[form][1] for form in forms)}. Where another column holds the full code, name it:"
-        f" columns={{{table!r}: {{'that column': 'sku'}}}}; if they are different items, unknown_sku='keep'"
+        f" columns={{{table!r}: {{'that column': 'sku'}}}}; if they are different items, {different}"
     )
     problem = f"SKUs that are those of {where} but for {' and '.join(forms)}, and would count as items of their own"
     return {"table": table, "column": "sku", "problem": problem, "found": found, "what_to_do": what}

@@ -207,6 +207,11 @@ def read_tables(
         raise unknown_option("unknown_sku", unknown_sku, UNKNOWN_SKU)
     if decimal not in (None, ".", ","):
         raise unknown_option("decimal", str(decimal), (".", ","))
+    if sheets is not None and not isinstance(sheets, Mapping):
+        raise InvalidTables(
+            [{"table": "", "column": "sheets", "problem": "sheets is no mapping of tables to sheets",
+              "found": repr(sheets), "what_to_do": "write it like sheets={'sales': 'Sheet1'}"}]
+        )  # fmt: skip
     sheet_of, failures = by_table("sheets=", sheets)
     found = find_tables(source, sheets=sheet_of, decimal=decimal or "")
     failures += found.failures

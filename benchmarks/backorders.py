@@ -150,7 +150,7 @@ def fill_seconds(n_items: int = 10_000, lines_per_item: int = 10, n_paths: int =
         {
             "item": np.repeat(np.arange(n_items), lines_per_item), "order_id": np.arange(n).astype(str),
             "sku": np.repeat(np.arange(n_items), lines_per_item).astype(str), "location": "", "customer_id": "",
-            "quantity": rng.integers(1, 6, n).astype(float), "status": "promised",
+            "quantity": rng.integers(1, 6, n).astype(float), "status": "promised", "priority": np.nan,
             "waited_days": rng.integers(0, 60, n),
         }
     )  # fmt: skip

@@ -51,7 +51,7 @@ def situation(**changes: Any) -> Situation:
         version=np.zeros(VERSIONS, dtype=np.int64), ends=np.stack([at(11), at(11)]),
         beyond=np.full((2, 1, N_PATHS), -1.0), missing_order=np.zeros(1),
         missing_arrival=np.stack([at(2), at(2)]), lost=np.zeros((1, N_PATHS)),
-        written_off=np.zeros(1), held=np.zeros(1), release=np.array([GONE]), wanted=np.array([True]),
+        written_off=np.zeros(1), held=np.zeros(1), release=np.array([GONE]),
         applies=np.ones((1, len(PLAYERS)), dtype=bool),
     )  # fmt: skip
     return replace(calm, **changes)
@@ -153,10 +153,12 @@ def test_a_disruption_also_keeps_a_new_order_waiting() -> None:
     assert (row["risk"], row["baseline"], row["cause"]) == (1.0, 0.0, "supplier disruption")
 
 
-def test_an_empty_shelf_counts_as_out_unless_nobody_wants_the_item() -> None:
-    empty = situation(start=np.zeros(1), arrivals=np.stack([at(0)]), demand=np.zeros((1, N_PATHS, PERIODS)))
-    assert explained(empty)["risk"].iloc[0] == 1
-    assert explained(replace(empty, wanted=np.array([False])))["risk"].iloc[0] == 0
+def test_an_empty_shelf_misses_what_is_asked_for_and_nothing_else() -> None:
+    demand = np.zeros((1, N_PATHS, PERIODS))
+    empty = situation(start=np.zeros(1), arrivals=np.stack([at(GONE)]), demand=demand)
+    assert explained(empty)["risk"].iloc[0] == 0
+    demand[0, : N_PATHS // 4, 3] = 1.0
+    assert explained(replace(empty, demand=demand))["risk"].iloc[0] == 0.25
 
 
 def test_two_causes_of_which_either_suffices_share_the_blame() -> None:
@@ -257,7 +259,7 @@ def test_shares_add_up_to_risk_less_baseline_and_both_are_what_the_projection_sa
         beyond=np.full((2, n, paths), -1.0),
         missing_order=np.full(n, float(missing)), missing_arrival=rng.integers(0, 8, (2, n, paths)),
         lost=np.zeros((n, paths)), written_off=np.full(n, 1.0), held=np.full(n, float(held)),
-        release=np.full(n, GONE), wanted=np.ones(n, dtype=bool), applies=np.ones((n, len(PLAYERS)), dtype=bool),
+        release=np.full(n, GONE), applies=np.ones((n, len(PLAYERS)), dtype=bool),
     )  # fmt: skip
     frame = explained(made)
 

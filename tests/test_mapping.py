@@ -113,6 +113,10 @@ def test_date_format_options() -> None:
         bf.read_tables({"sales": sales}, date_format={"sales": {"quantity": "%d"}})
     with pytest.raises(bf.InvalidSettings, match="not understood"):
         bf.read_tables({"sales": sales}, date_format="d/m/y")
+    with pytest.raises(bf.InvalidTables, match="not understood"):
+        bf.read_tables({"sales": sales}, date_format={"sales": {"date": 5}})  # type: ignore[dict-item]
+    with pytest.raises(bf.InvalidTables, match="no mapping of tables to sheets"):
+        bf.read_tables({"sales": sales}, sheets=["a"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("option", ["columns", "date_format", "sheets"])

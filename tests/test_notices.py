@@ -24,9 +24,14 @@ def lines(*rows: dict[str, Any]) -> pd.DataFrame:
     frame = pd.DataFrame([{**base, **row} for row in rows])
     dates = {c: pd.Series([day(x) for x in frame[c].astype(object).where(frame[c].notna(), None)]) for c in base}
     frame = frame.assign(**{c: x.astype("datetime64[s]") for c, x in dates.items()})
-    fixed = {"order_id": [f"o{k}" for k in range(len(rows))], "sku": "A", "location": "", "customer_id": "c"}
-    fixed["source"] = "next order"
-    frame = frame.assign(**{k: v for k, v in fixed.items() if k not in frame}, quantity=2.0, p_at_promise=0.93)
+    fixed: dict[str, Any] = {
+        "order_id": [f"o{k}" for k in range(len(rows))],
+        "sku": "A",
+        "location": "",
+        "customer_id": "c",
+    }
+    fixed |= {"source": "next order", "quantity": 2.0}
+    frame = frame.assign(**{k: v for k, v in fixed.items() if k not in frame}, p_at_promise=0.93)
     unfilled = frame["fill_date_0.5"].isna().astype(float)
     frame["p_unfilled"] = frame["p_unfilled"].fillna(unfilled) if "p_unfilled" in frame else unfilled
     return frame.assign(waited_days=(AS_OF - frame["order_date"]).dt.days)
@@ -152,6 +157,12 @@ def test_no_more_of_a_substitute_is_offered_than_is_set_aside() -> None:
         told = frame[frame["text"].str.contains("B instead")]
         assert told["order_id"].tolist() == ["o0", "o1", "o2", "o3"][:offered]
         assert told["quantity"].sum() <= units
+
+
+def test_a_line_too_large_for_what_is_set_aside_leaves_it_to_a_smaller_one() -> None:
+    table = lines({"promised_date": 6, "quantity": 10.0}, {"promised_date": 6, "quantity": 2.0})
+    frame = notices_frame(table, cutoffs(7.0, "B").assign(substitute_units=9.0), as_of=AS_OF, settings=Settings())
+    assert frame.loc[frame["text"].str.contains("B instead"), "order_id"].tolist() == ["o1"]
 
 
 def test_an_offer_is_made_before_patience_ends_even_where_the_date_is_later() -> None:

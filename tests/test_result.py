@@ -180,5 +180,9 @@ def test_lines_cannot_be_compared_by_unknown_names_or_without_paths() -> None:
         plan.compare_allocations(rules=["lifo"])
     with pytest.raises(InvalidSettings, match="sku 'nobody'"):
         plan.compare_allocations("nobody")
+    with pytest.raises(
+        InvalidSettings, match=r"rules is a list of fifo, priority, fair_share, each once; got \['fifo'"
+    ):
+        plan.compare_allocations(rules=["fifo", "fifo"])
     with pytest.raises(InvalidSettings, match="holds frames alone, no sample paths"):
         made_up_plan().compare_allocations()

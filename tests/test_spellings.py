@@ -107,7 +107,8 @@ def test_keep_takes_them_for_different_items_and_says_so() -> None:
     assert noted["rows_used"] == 2
     assert noted["effect"] == "kept as different items, as asked for: 1207 against 001207, 40117 against 040117"
     products = pd.DataFrame({"sku": ["1207", "40117"]})
-    refused({"sales": sales(SKUS[:2]), "products": products}, unknown_sku="keep")
+    failure = refused({"sales": sales(SKUS[:2]), "products": products}, unknown_sku="keep")
+    assert failure["what_to_do"].endswith("if they are different items, list them in products too")
 
 
 def test_new_codes_are_no_complaint() -> None:

@@ -42,7 +42,7 @@ from backorder_forecast.fitting import Fitted, fit_world
 from backorder_forecast.synthetic import World, make_world
 from backorder_forecast.world_export import export_tables
 from backorder_forecast.world_timeline import play_future, play_history, state_after
-from benchmarks._compare import print_table
+from benchmarks._compare import peak_mb, print_table
 from benchmarks.calibration import DAYS, _calibration_error, _score
 
 KINDS = ("matched", "misspecified", "thin")
@@ -209,7 +209,6 @@ def projection_time(_: int = 1) -> dict[str, float]:
 
 
 def _time_projection() -> None:
-    import resource
     from functools import partial
 
     from backorder_forecast.engine import bucket_bounds, map_buckets
@@ -229,7 +228,7 @@ def _time_projection() -> None:
             {
                 "projection_seconds": time.perf_counter() - start,
                 "projection_cpu_seconds": time.process_time() - cpu,
-                "projection_peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "projection_peak_mb": peak_mb(),
                 "projection_items": len(world.facts), "projection_days": int(world.clock.end_days[-1]),
                 "projection_open_orders": len(world.orders.frame), "projection_backorder_lines": lines,
             }

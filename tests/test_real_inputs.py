@@ -125,7 +125,8 @@ def test_probabilities_dates_and_quantities_are_possible(name: str, day: str) ->
     plan = plan_of(name, day)
     stockouts, reorders, forecasts = plan.stockouts, plan.reorders, plan.forecasts
     assert stockouts["p_stockout"].between(0, 1).all()
-    assert (stockouts.loc[stockouts["already_out"], "p_stockout"] == 1).all()
+    assert (stockouts.loc[stockouts["already_out"], "p_zero"] == 1).all()
+    assert (stockouts.loc[stockouts["backordered"] > stockouts["on_hand"], "p_stockout"] == 1).all()
     dates = [stockouts[f"stockout_date_{q}"].fillna(pd.Timestamp("2200-01-01")) for q in (0.1, 0.5, 0.9)]
     assert (dates[0] <= dates[1]).all()
     assert (dates[1] <= dates[2]).all()

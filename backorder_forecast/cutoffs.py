@@ -165,49 +165,6 @@ def _solved(
     return pd.concat([solved, moves.set_axis(frame.index)], axis=1)
 
 
-def wait_cutoff_frame(
-    cutoffs: Cutoffs,
-    start: int,
-    stop: int,
-    wait_days: NDArray[np.int32],
-    *,
-    usable: NDArray[np.float64],
-    queue_quantity: NDArray[np.float64],
-    arrival_days: NDArray[np.int32],
-    order_quantity: NDArray[np.float64],
-    order_start: NDArray[np.int64],
-    expected_units: NDArray[np.float64],
-    settings: Settings,
-) -> pd.DataFrame:
-    """The recommendation for items start to stop, one row each.
-
-    Parameters
-    ----------
-    wait_days
-        Simulated wait of a new line behind the queue (`new_line_days`), shape (stop - start, n_paths).
-    usable, queue_quantity
-        Units that can ship now and units waiting, shape (stop - start,).
-    arrival_days, order_quantity, order_start
-        Open purchase orders of these items, as given to `fill_days`.
-    expected_units
-        Units expected to be wanted while the item is out, within the horizon, shape (stop - start,).
-
-    Returns
-    -------
-    sku, location, wait_cutoff_days, wait_cutoff_days_low, wait_cutoff_days_high, expected_wait_days (a wait that never
-    ends counts as the longest lead time), p_never, basis, max_open_quantity (units of new lines that stock and open
-    orders surely cover within the cutoff; 0 does not forbid a line that a later order fills), p_wait_within_cutoff,
-    value_accept, value_refuse (money per line), revenue_kept (over the horizon, against refusing all), decision,
-    reason, payment_terms, substitute_sku, substitute_units (what may be offered of it), own_cutoff_days, band_share,
-    sensitive_to, cutoff_if_less, cutoff_if_more.
-    """
-    judged = judge_waits(
-        cutoffs, start, stop, wait_days, usable=usable, queue_quantity=queue_quantity, arrival_days=arrival_days,
-        order_quantity=order_quantity, order_start=order_start, expected_units=expected_units, settings=settings,
-    )  # fmt: skip
-    return worded(judged, settings)
-
-
 def judge_waits(
     cutoffs: Cutoffs,
     start: int,
@@ -222,7 +179,23 @@ def judge_waits(
     expected_units: NDArray[np.float64],
     settings: Settings,
 ) -> pd.DataFrame:
-    """What `wait_cutoff_frame` says, before it is put into words, with what the words rest on."""
+    """The recommendation for items start to stop, one row each, before it is put into words (`worded`).
+
+    Parameters
+    ----------
+    wait_days
+        Simulated wait of a new line behind the queue (`new_line_days`), shape (stop - start, n_paths).
+    usable, queue_quantity
+        Units that can ship now and units waiting, shape (stop - start,).
+    arrival_days, order_quantity, order_start
+        Open purchase orders of these items, as given to `fill_days`.
+    expected_units
+        Units expected to be wanted while the item is out, within the horizon, shape (stop - start,).
+
+    Returns
+    -------
+    The columns of `worded` but revenue_kept and reason, and those that these rest on.
+    """
     frame = cutoffs.frame.iloc[start:stop].reset_index(drop=True)
     terms, law = cutoffs.terms.rows(start, stop), cutoffs.law.rows(start, stop)
     cutoff, price = frame["wait_cutoff_days"].to_numpy(), frame["price"].to_numpy()
@@ -255,7 +228,17 @@ def judge_waits(
 
 
 def worded(judged: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """The frame `wait_cutoffs` of what `judge_waits` found."""
+    """The frame `wait_cutoffs` of what `judge_waits` found.
+
+    Returns
+    -------
+    sku, location, wait_cutoff_days, wait_cutoff_days_low, wait_cutoff_days_high, expected_wait_days (a wait that never
+    ends counts as the longest lead time), p_never, basis, max_open_quantity (units of new lines that stock and open
+    orders surely cover within the cutoff; 0 does not forbid a line that a later order fills), p_wait_within_cutoff,
+    value_accept, value_refuse (money per line), revenue_kept (over the horizon, against refusing all), decision,
+    reason, payment_terms, substitute_sku, substitute_units (what may be offered of it), own_cutoff_days, band_share,
+    sensitive_to, cutoff_if_less, cutoff_if_more.
+    """
     expected, room = judged["expected_units"], judged["max_open_quantity"]
     accepted, confirmed = (judged["decision"] == d for d in (ACCEPT, CONFIRMED))
     taken = np.select([accepted, confirmed], [expected, np.minimum(expected, room)], 0.0)

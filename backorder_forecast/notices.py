@@ -106,7 +106,7 @@ def notices_frame(
         From `fill_date_frame`: order_id, sku, location, customer_id, quantity, order_date, promised_date,
         fill_date_0.5, promise_date, p_at_promise, p_unfilled, waited_days, source.
     cutoffs
-        From `wait_cutoff_frame`: sku, location, wait_cutoff_days, substitute_sku, and optionally substitute_units: no
+        The frame `wait_cutoffs`: sku, location, wait_cutoff_days, substitute_sku, and optionally substitute_units: no
         more are offered, to the first lines of the item first.
 
     Returns

@@ -179,7 +179,8 @@ def read_tables(
         Count rows that repeat another in every mapped column once; by default they are only reported.
     unknown_sku
         What happens to rows whose SKU is not in products: "set_aside", or "keep". SKUs that differ from those of sales
-        or products only in leading zeros, case, spaces or a ".0" are refused; with "keep" they are different items.
+        or products only in leading zeros, case, spaces or a ".0" are refused; with "keep" they are different items,
+        unless no SKU of their table is in products.
     sheets
         Table -> sheet name, where the sheets of a workbook have other names.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from backorder_forecast.clock import NEVER
-from backorder_forecast.cutoffs import ACCEPT, ALTERNATIVE, CONFIRMED, REFUSE, Cutoffs, fit_cutoffs, wait_cutoff_frame
+from backorder_forecast.cutoffs import ACCEPT, ALTERNATIVE, CONFIRMED, REFUSE, Cutoffs, fit_cutoffs, judge_waits, worded
 from backorder_forecast.errors import InvalidSettings
 from backorder_forecast.lines import BackorderLines, open_lines
 from backorder_forecast.patience import UNKNOWN_FORM, fit_patience
@@ -163,7 +163,8 @@ def decide(cutoffs: Cutoffs, wait: Any, options: Settings | None = None, **chang
         "order_start": np.zeros(n + 1, dtype=np.int64),
         "expected_units": np.full(n, 10.0),
     }
-    return wait_cutoff_frame(cutoffs, 0, n, waits, settings=options or Settings(), **{**given_, **changes})
+    chosen = options or Settings()
+    return worded(judge_waits(cutoffs, 0, n, waits, settings=chosen, **{**given_, **changes}), chosen)
 
 
 def test_cutoffs_of_a_shop() -> None:
@@ -334,11 +335,12 @@ def test_items_do_not_depend_on_their_bucket() -> None:
 
     def part(start: int, stop: int) -> pd.DataFrame:
         n = stop - start
-        return wait_cutoff_frame(
+        judged = judge_waits(
             cutoffs, start, stop, waits[start:stop], usable=np.zeros(n), queue_quantity=np.zeros(n),
             arrival_days=np.zeros((0, 30), dtype=np.int32), order_quantity=np.zeros(0),
             order_start=np.zeros(n + 1, dtype=np.int64), expected_units=np.ones(n), settings=Settings(),
         )  # fmt: skip
+        return worded(judged, Settings())
 
     parts = pd.concat([part(0, 2), part(2, 5)], ignore_index=True)
     pd.testing.assert_frame_equal(part(0, 5), parts)

@@ -7,7 +7,9 @@ open then are open. Leaving one vendor out asks the same of a vendor never seen.
 of the vendor's own, orders delivered by then. Drug shortages: origins are the first days of May to September 2017, the
 laws know what was reported before them, from the day of the report on, and foretell the shortages that began in the
 month after; once learned from those that began while the register existed, once from earlier ones too; ends that lie
-beyond the register are censored. Defaults of the library throughout. The data come from BACKORDER_DATA.
+beyond the register are censored. What is said of shortages that are still open is asked on the days on which they are
+14 and 30 days old, and in two other ways (`_drug_ages.py`). Defaults of the library throughout. The data come from
+BACKORDER_DATA.
 """
 
 from __future__ import annotations
@@ -15,7 +17,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ from numpy.typing import NDArray
 
 import backorder_forecast as bf
 from benchmarks._compare import print_table
-from benchmarks._lead_sets import OLDEST, REGISTER_END, REGISTER_START, drug_shortages, scms_orders, share_followed
+from benchmarks._drug_ages import COLUMNS, ORIGINS, Laws, age_figures, begun, lasted, rest_at_age
+from benchmarks._lead_sets import OLDEST, REGISTER_END, drug_shortages, scms_orders, share_followed
 
 Floats = NDArray[np.float64]
 LEVELS = [0.1, 0.5, 0.9]
@@ -32,7 +34,6 @@ KNOWN = ["supplier", "location", "order_date", "received_date"]
 SCORED_FROM = pd.Timestamp("2010-01-01")
 OWN_DELIVERIES = 5
 """Deliveries from which the peer trusts a vendor's own quantiles."""
-AGES = (14, 30)
 RESAMPLES = 2000
 
 
@@ -88,22 +89,24 @@ def scms_figures(orders: pd.DataFrame) -> dict[str, float]:
 
 
 def drug_figures(reports: pd.DataFrame) -> dict[str, float]:
-    """Coverage, and what is said of shortages that have lasted 14 and 30 days.
+    """Coverage of new shortages, and errors of what is said of open ones."""
+    laws = Laws(reports)
+    return drug_coverage(laws) | age_figures(laws)
+
+
+def drug_coverage(laws: Laws) -> dict[str, float]:
+    """How often an 80 % interval of new shortages held.
 
     The register follows a shortage for 92 to 244 days, and a third of them last longer than that: the upper end of an
     80 % interval cannot be seen. `drug_coverage_80` is 1 - P(before the interval) - P(after it), the first weighted by
     1 / chance of having been followed, the second as the share that outlasts the register times the chance that the
     laws give these to outlast the interval. `drug_coverage_80_seen` counts only what ended, weighted in the same way.
-    Errors are of the days left within the follow-up of the month: what lasts longer counts as lasting until then, and
-    so does what is said to.
     """
-    parts = [_drug_origin(reports, origin) for origin in pd.date_range("2017-05-01", "2017-09-01", freq="MS")]
-    rows = pd.concat([part for part, _ in parts], ignore_index=True)
-    ages = pd.concat([part for _, part in parts], ignore_index=True)
+    rows = pd.concat([_drug_origin(laws, origin) for origin in ORIGINS], ignore_index=True)
     ended, weight = np.isfinite(rows["days"]).to_numpy(), rows["weight"].to_numpy()
     inside = _inside(rows["days"].to_numpy(), rows[LEVELS].to_numpy())
     below = weight * (rows["days"] < rows[0.1]).to_numpy()
-    figures = {
+    return {
         "drug_shortages": float(len(rows)),
         "drug_ended_share": float(ended.mean()),
         "drug_coverage_80": float(1.0 - below.mean() - rows["after"].mean()),
@@ -112,10 +115,6 @@ def drug_figures(reports: pd.DataFrame) -> dict[str, float]:
         "drug_below_median": float((weight * (rows["days"] <= rows[0.5]).to_numpy()).mean()),
         "drug_median_beyond_register": float((rows[0.5] > rows["followed"]).mean()),
     }
-    for age, group in ages.groupby("age"):
-        for name in ("conditional", "day0", "mean_residual"):
-            figures[f"drug_mae_{age}_{name}"] = float((group[name] - group["left"]).abs().mean())
-    return figures
 
 
 def _walk(orders: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -148,43 +147,19 @@ def _walk(orders: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     return pd.concat(found, ignore_index=True), pd.concat(left_out, ignore_index=True)
 
 
-def _drug_origin(reports: pd.DataFrame, origin: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Shortages that began in the month from `origin` on, and the same at each age."""
-    columns, before = KNOWN[:1] + KNOWN[2:], origin - pd.Timedelta(days=1)
-    known = reports[(reports["order_date"] < origin) & (reports["reported"] < origin)]
-    lead = bf.fit_lead_times(known[columns].assign(recorded_date=known["reported"]), as_of=before)
-    began = (reports["order_date"] >= origin) & (reports["order_date"] < origin + pd.offsets.MonthBegin(1))
-    new = reports[began].reset_index(drop=True)
-    followed = (REGISTER_END - new["order_date"]).dt.days.to_numpy(dtype=np.float64)
-    days = (new["received_date"] - new["order_date"]).dt.days.fillna(np.inf).to_numpy(dtype=np.float64)
+def _drug_origin(laws: Laws, origin: pd.Timestamp) -> pd.DataFrame:
+    """Shortages that began in the month from `origin` on, and what was said of them on the day before it."""
+    before = origin - pd.Timedelta(days=1)
+    lead, new = laws.at(before), begun(laws.reports, origin)
+    followed, days = (REGISTER_END - new["order_date"]).dt.days.to_numpy(dtype=np.float64), lasted(new)
     chance = share_followed(followed, np.minimum(days, followed))
-    said = lead.quantiles(new[columns[:2]], LEVELS)
+    said = lead.quantiles(new[COLUMNS], LEVELS)
     rows = said.assign(days=days, followed=followed, weight=np.where(np.isfinite(days), 1.0 / chance, 0.0))
     end = float(followed.min())
-    outlast = _at_age(lead, new, end, before, lambda wait: np.asarray(wait > (said[0.9].to_numpy() - end)[:, None]))
+    outlast = rest_at_age(lead, new, end, before, lambda wait: np.asarray(wait > (said[0.9].to_numpy() - end)[:, None]))
     # Followed to the shortest follow-up of the month everywhere, so that nothing is weighted.
     rows["after"] = np.where(days > end, outlast, 0.0)
-    parts = []
-    finished = known[(known["received_date"] <= before) & (known["order_date"] >= REGISTER_START)]
-    past = (finished["received_date"] - finished["order_date"]).dt.days
-    for age in AGES:
-        still = days > age
-        rest = _at_age(lead, new[still], age, before, lambda wait: np.median(wait, axis=1)[:, None])
-        values = {
-            "left": days[still] - age, "conditional": rest, "day0": said[0.5].to_numpy()[still],
-            "mean_residual": np.full(int(still.sum()), (past[past > age] - age).mean()),
-        }  # fmt: skip
-        parts.append(pd.DataFrame({name: np.minimum(v, end - age) for name, v in values.items()}).assign(age=age))
-    return rows, pd.concat(parts, ignore_index=True)
-
-
-def _at_age(
-    lead: bf.LeadTimes, rows: pd.DataFrame, age: float, day: pd.Timestamp, of: Callable[[Floats], Floats]
-) -> Floats:
-    """A figure of the days left, were the rows `age` days old at the end of `day`: mean over percentiles."""
-    levels = list(np.arange(0.005, 1.0, 0.01).round(3))
-    aged = rows[["supplier"]].assign(order_date=day - pd.Timedelta(days=age))
-    return np.asarray(of(lead.remaining(aged, levels, as_of=day).to_numpy()).mean(axis=1))
+    return rows
 
 
 def _inside(actual: Floats, said: Floats) -> NDArray[np.bool_]:

@@ -18,7 +18,7 @@ from backorder_forecast.clock import NEVER, period_end, period_start
 from backorder_forecast.lines import open_lines
 from backorder_forecast.order_lines import order_lines
 from backorder_forecast.panel import DECIMALS, daily_matrix, item_codes, stock_exposure, stock_levels
-from backorder_forecast.phantom import HISTORY_DAYS, written_off
+from backorder_forecast.phantom import HISTORY_DAYS, PastRuns, empty_share, no_runs, past_runs, written_off
 from backorder_forecast.settings import PRODUCT_TYPES, Settings
 from backorder_forecast.supply_events import item_holds
 
@@ -58,6 +58,8 @@ class StockHistory:
         (n_items, n_steps).
     written_off
         Units that went missing without a sale since a snapshot about a month ago, shape (n_items,).
+    past_runs
+        Columns of `exposure` in which nothing sold because the stock shown was probably not there.
     """
 
     on_hand: NDArray[np.float64]
@@ -70,6 +72,7 @@ class StockHistory:
     sold: NDArray[np.bool_]
     shown: NDArray[np.bool_]
     written_off: NDArray[np.float64]
+    past_runs: PastRuns
 
 
 def stock_history(
@@ -86,7 +89,9 @@ def stock_history(
     if not tables.has("inventory"):
         none, nothing = np.zeros(len(items)), np.zeros((len(items), 0), dtype=bool)
         unknown = np.full(len(items), np.nan)
-        return StockHistory(unknown, none, None, first_day, freq, (), pd.DataFrame(), nothing, nothing, none)
+        return StockHistory(
+            unknown, none, None, first_day, freq, (), pd.DataFrame(), nothing, nothing, none, no_runs()
+        )  # fmt: skip
     # What a count found is there; the record follows it.
     found = tables.inventory["counted"].fillna(tables.inventory["on_hand"])
     inventory = _summed(tables.inventory.assign(on_hand=found), "on_hand")
@@ -98,6 +103,7 @@ def stock_history(
         shipped = _shipped_of_orders(tables, items)
     notes: list[str] = []
     rows: list[pd.DataFrame] = []
+    doubted = no_runs()
     latest = inventory["date"].max()
     snapshots = inventory["date"].nunique()
     if latest < tables.as_of:
@@ -140,6 +146,7 @@ def stock_history(
         sold = shipped_days[:, -HISTORY_DAYS:] > 0
         day = np.searchsorted(days, inventory["date"].to_numpy(), side="right") - 1
         missing = written_off(inventory, item_codes(inventory, items), day, shipped_days, received_days)
+        doubted = past_runs(levels, received_days, shipped_days, prior=empty_share(tables.inventory).share)
     exposure = None
     if can_walk or snapshots > 1:
         exposure = stock_exposure(levels, received_days, shipped_days)
@@ -148,6 +155,7 @@ def stock_history(
             # A walk below zero proves an error in the records, not that the shelf was empty.
             exposure[wrong] = 1.0
             missing[wrong] = 0.0
+            doubted = doubted.of_items(~wrong)
             n_wrong = int(wrong.sum())
             notes.append(
                 f"the stock of {n_wrong:,} item{'s' if n_wrong > 1 else ''} does not fit the receipts and sales (walked"
@@ -158,11 +166,12 @@ def stock_history(
             rows.append(_quality("inventory", "stock does not reconcile", concerned, notes[-1], examples))
     else:
         notes.append("one stock snapshot and no receipts: past stock-outs are unknown, sales are taken as demand")
+    notes += [note for note in (doubted.note,) if note]
     if freq != "D" or not can_walk:
         missing = np.zeros(len(items))
     shown = levels[:, -HISTORY_DAYS:] > 0
     return StockHistory(
-        on_hand, since, exposure, days[0], freq, tuple(notes), _concat(rows), sold, shown, missing
+        on_hand, since, exposure, days[0], freq, tuple(notes), _concat(rows), sold, shown, missing, doubted
     )  # fmt: skip
 
 

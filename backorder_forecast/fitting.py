@@ -95,12 +95,15 @@ def _visible(
     if exposure is None or settings.sales_are == "orders":
         # Orders are recorded whether they can be shipped or not.
         return np.ones((len(items), 1 if exposure is None else exposure.shape[1])), prior
-    if not tables.has("backorders"):
-        return exposure, prior
     days = pd.date_range(stock.first_day, periods=exposure.shape[1], freq=stock.freq)
     recorded = daily_matrix(demand, items, days, freq=stock.freq).astype(np.float64)
+    # Nobody waits where the record shows stock: what was not there hid all demand.
+    there = stock.past_runs.shares(recorded)
+    if not tables.has("backorders"):
+        return np.where(exposure > 0, exposure * there, exposure), prior
     share = waiting_shares(exposure, recorded, items["product_type"].astype("str").fillna(""), prior)
-    return visible_exposure(exposure, share), share
+    visible = visible_exposure(exposure, share)
+    return np.where(visible > 0, visible * there, visible), share
 
 
 def _with_first_sale(items: pd.DataFrame, demand: pd.DataFrame, as_of: pd.Timestamp, freq: str) -> pd.DataFrame:

@@ -9,12 +9,18 @@ by the shop's own counts: of n counts of stock that was shown, k that found none
 (k + `PRIOR` `PRIOR_COUNTS`) / (n + `PRIOR_COUNTS`), the posterior mean of a Beta law. And units that went missing
 without a sale between the last snapshots: what the snapshot before, plus receipts, less sales, shows beyond the latest
 one.
+
+Past runs taught days without demand if the shelf was empty. A run that ended with a sale and no receipt had its stock;
+one that ended when a count found none had none but by chance; one that ended with a receipt, after which sales went on,
+is judged by Bayes' rule as above, without the explanation that demand has ended. The run that lasts up to now teaches
+its zeros: as long as ended demand is the likelier reason, its level should fall.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -32,9 +38,17 @@ RATE_DAYS = 182
 """Days before a run from which the rate of sales is read."""
 WRITE_OFF_DAYS = 28
 """Days within which units found missing explain a risk of today."""
+PAST_UNLIKELY = 0.001
+"""Probability of a past run that a receipt ended, below which the shelf may have been empty. Chosen on made-up worlds:
+at .01 half of such runs were those of slow items with stock."""
+COUNTED_UNLIKELY = 0.1
+"""The same where a count or a snapshot then found none. Chosen on the same worlds."""
+_USUAL_STEPS = 2.0
+_DUST = 1e-4
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 class QuietRuns(NamedTuple):
@@ -82,6 +96,98 @@ def quiet_runs(sold: Bools, shown: Bools, weight: Floats) -> QuietRuns:
     known = (sales > 0) & (length > 0) & (exposure > 0)
     share = np.where(known, exposure, 1.0) / np.where(known, exposure + ahead, 1.0)
     return QuietRuns(length.astype(np.int64), np.where(known, share ** (sales + 0.5), 1.0))
+
+
+class PastRuns(NamedTuple):
+    """Past runs without a sale whose stock was probably not there, one entry each.
+
+    Item, first column and the one after the last, and P(the shelf was empty).
+    """
+
+    item: Ints
+    begin: Ints
+    end: Ints
+    empty: Floats
+
+    @property
+    def note(self) -> str:
+        """What is made of these runs in a sentence; empty where there is none."""
+        n, n_items = len(self.item), len(np.unique(self.item))
+        if not n:
+            return ""
+        return (
+            f"{n:,} past stretch{'es' if n > 1 else ''} without a sale ({n_items:,} item{'s' if n_items > 1 else ''})"
+            " count as mostly out of stock for the forecast: stock was shown, but was probably not there"
+        )
+
+    def of_items(self, kept: Bools) -> PastRuns:
+        """The runs of the items that are kept, (n_items,)."""
+        rows = kept[self.item]
+        return PastRuns(self.item[rows], self.begin[rows], self.end[rows], self.empty[rows])
+
+    def shares(self, recorded: Floats) -> Floats:
+        """Share of each day on which stock was there, shape (n_items, n_days).
+
+        Runs in which demand was recorded (`recorded`, same shape) count as days with stock.
+
+        Examples
+        --------
+        >>> runs = PastRuns(np.array([0, 1]), np.array([1, 0]), np.array([3, 2]), np.array([0.75, 0.5]))
+        >>> runs.shares(np.array([[1.0, 0.0, 0.0, 1.0], [0.0, 2.0, 0.0, 0.0]])).tolist()
+        [[1.0, 0.25, 0.25, 1.0], [1.0, 1.0, 1.0, 1.0]]
+        """
+        shares = np.ones(recorded.shape)
+        for item, begin, end, empty in zip(*self, strict=True):
+            if not (recorded[item, begin:end] > 0).any():
+                shares[item, begin:end] = 1.0 - empty
+        return shares
+
+
+def no_runs() -> PastRuns:
+    """No run at all, as where no history of stock is known."""
+    nothing = np.zeros(0, dtype=np.int64)
+    return PastRuns(nothing, nothing, nothing, np.zeros(0))
+
+
+def past_runs(levels: Floats, received: Floats, shipped: Floats, *, prior: float = PRIOR) -> PastRuns:
+    """Past runs without a sale in which the shelf was probably empty though the record showed stock.
+
+    Parameters
+    ----------
+    levels
+        On hand by the record at the end of each day, NaN where unknown, shape (n_items, n_days). A step that receipts
+        and shipments do not explain is a correction: by a count, or by a snapshot.
+    received, shipped
+        Units by item and day, same shape.
+    prior
+        Share of items in stock whose shelf is empty (`empty_share`).
+
+    Returns
+    -------
+    PastRuns
+        One entry per run, by item and day. Days weigh by the share of the items in stock that sold something, so that
+        days on which the shop is shut are no run. The rate of sales is read from up to `RATE_DAYS` days before the run
+        and after it.
+
+    Examples
+    --------
+    >>> shipped, received = np.ones((2, 80)), np.zeros((2, 80))
+    >>> shipped[0, 40:54], received[0, 54] = 0.0, 60.0
+    >>> levels = 99.0 + (received - shipped).cumsum(axis=1)
+    >>> found = past_runs(levels, received, shipped)
+    >>> found.item.tolist(), found.begin.tolist(), found.end.tolist(), found.empty.round(2).tolist()
+    ([0], [40], [54], [0.97])
+    """
+    sold = shipped > 0
+    shown = (levels > 0) | sold
+    mean = max(float(sold.sum()), 1.0) / max(float(shown.sum()), 1.0)
+    # In a shop of a few items a day without a sale says little: it is drawn to a usual day.
+    weight = (sold.sum(axis=0) + _USUAL_STEPS * mean) / (shown.sum(axis=0) + _USUAL_STEPS) / mean
+    found = _past_runs(levels, received, shipped, weight, RATE_DAYS, PAST_UNLIKELY, COUNTED_UNLIKELY)
+    item, begin, end, counted, chance = (np.array(column) for column in zip(*found, strict=True))
+    empty = np.where(counted, 1.0 - chance, prior / (prior + (1.0 - prior) * chance))
+    # The first entry only tells the kernel what its list holds.
+    return PastRuns(item[1:], begin[1:], end[1:], empty[1:])
 
 
 class EmptyShelves(NamedTuple):
@@ -178,3 +284,37 @@ def written_off(
     missing = both["on_hand_before"].to_numpy() + came - left - both["on_hand"].to_numpy()
     out[i] = np.where(missing > 3.0 * np.maximum(left, 1.0) / np.maximum(end - first, 1), missing, 0.0)
     return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _past_runs(levels, received, shipped, weight, rate_days, unlikely, counted_unlikely):  # type: ignore[no-untyped-def]
+    n_items, n_days = levels.shape
+    found = [(0, 0, 0, False, 1.0)]
+    seen, sales, due = np.zeros(n_days + 1), np.zeros(n_days + 1), np.zeros(n_days + 1)
+    for t in range(n_days):
+        due[t + 1] = due[t] + weight[t]
+    for i in range(n_items):
+        for t in range(n_days):
+            sold = shipped[i, t] > 0
+            seen[t + 1] = seen[t] + (weight[t] if sold or levels[i, t] > 0 else 0.0)
+            sales[t + 1] = sales[t] + (1.0 if sold else 0.0)
+        begin = -1
+        for t in range(1, n_days):
+            sold = shipped[i, t] > 0
+            step = levels[i, t] - (levels[i, t - 1] + received[i, t] - shipped[i, t])
+            came = received[i, t] > 0 or step > _DUST
+            counted = not came and step < -_DUST and levels[i, t] <= 0
+            if came or sold or step < -_DUST or levels[i, t] <= 0:
+                # Without a receipt or a count that found none, what ended the run was on the shelf all along.
+                if begin >= 0 and ((came and sales[n_days] > sales[t]) or counted) and sales[begin] > 0:
+                    low, high, ahead = max(begin - rate_days, 0), min(t + rate_days, n_days), due[t] - due[begin]
+                    exposure = seen[begin] - seen[low] + seen[high] - seen[t]
+                    n_sales = sales[begin] - sales[low] + sales[high] - sales[t]
+                    if exposure > 0 and n_sales > 0:
+                        chance = (exposure / (exposure + ahead)) ** (n_sales + 0.5)
+                        if chance <= (counted_unlikely if counted else unlikely):
+                            found.append((i, begin, t, counted, chance))
+                begin = -1
+            if begin < 0 and levels[i, t] > 0 and not sold:
+                begin = t
+    return found

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import backorder_forecast as bf
 from backorder_forecast.phantom import (
     ENDED,
     PRIOR,
@@ -13,6 +14,7 @@ from backorder_forecast.phantom import (
     UNLIKELY,
     empty_chance,
     empty_share,
+    past_runs,
     quiet_runs,
     written_off,
 )
@@ -122,3 +124,82 @@ def test_a_run_without_a_sale_weighs_more_where_counts_found_empty_shelves() -> 
     usual, known = empty_chance(chance), empty_chance(chance, empty_share(counts(2000, 100)).share)
     assert (usual[0], known[0]) == (0.0, 0.0)
     assert (known[1:] > usual[1:]).all()
+
+
+N_DAYS, FIRST, LAST = 120, 60, 80
+
+
+def shelf(*, end: str, rate: float = 1.0, sells_after: bool = True) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An item and nine that sell daily; it sells nothing from day FIRST to LAST: levels, received, shipped."""
+    shipped, received = np.ones((10, N_DAYS)), np.zeros((10, N_DAYS))
+    shipped[0] = np.arange(N_DAYS) % round(1 / rate) == 0
+    shipped[0, FIRST:LAST] = 0.0
+    if not sells_after:
+        shipped[0, LAST:] = 0.0
+    if end == "receipt":
+        received[0, LAST] = 200.0
+    levels = 500.0 + (received - shipped).cumsum(axis=1)
+    if end in ("counted none", "counted some"):
+        levels[0, LAST:] -= levels[0, LAST] - (0.0 if end == "counted none" else 7.0)
+        shipped[0, LAST:] = 0.0
+        received[0, LAST + 2] = 200.0
+        levels[0, LAST + 1 :] = levels[0, LAST]
+        levels[0, LAST + 2 :] += 200.0
+    return levels, received, shipped
+
+
+def test_a_past_run_is_doubted_if_a_receipt_or_a_count_that_found_none_ended_it() -> None:
+    for end in ("receipt", "counted none"):
+        found = past_runs(*shelf(end=end))
+        assert (found.item.tolist(), found.begin.tolist(), found.end.tolist()) == ([0], [FIRST], [LAST])
+        assert 0.99 < found.empty[0] < 1.0
+    assert past_runs(*shelf(end="receipt"), prior=0.2).empty[0] > past_runs(*shelf(end="receipt")).empty[0]
+
+
+@pytest.mark.parametrize(
+    "stock",
+    [
+        shelf(end="none"),  # it sold on without a receipt: the stock was there
+        shelf(end="counted some"),
+        shelf(end="receipt", sells_after=False),  # demand may have ended
+        shelf(end="receipt", rate=0.1),  # slow: two sales were due
+    ],
+    ids=["sold on", "counted some", "ended", "slow"],
+)
+def test_a_run_that_has_another_explanation_is_not_doubted(stock: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    assert past_runs(*stock).item.tolist() == []
+
+
+def test_the_run_up_to_now_is_not_doubted_for_the_forecast() -> None:
+    levels, received, shipped = shelf(end="receipt")
+    assert past_runs(levels[:, :LAST], received[:, :LAST], shipped[:, :LAST]).item.tolist() == []
+
+
+def test_days_on_which_the_shop_is_shut_are_no_run() -> None:
+    levels, received, shipped = shelf(end="receipt")
+    shipped[:, FIRST:LAST] = 0.0
+    assert past_runs(levels, received, shipped).item.tolist() == []
+
+
+def test_stock_that_a_count_did_not_find_teaches_no_zeros() -> None:
+    days = pd.date_range("2023-01-02", periods=420)
+    rng = np.random.default_rng(3)
+    sold = rng.poisson(3.0, len(days)).astype(float)
+    gone = slice(330, 372)
+    sold[gone] = 0.0
+    sales = pd.concat([
+        pd.DataFrame({"sku": "A", "date": days, "quantity": sold}),
+        pd.DataFrame({"sku": "B", "date": days, "quantity": rng.poisson(3.0, len(days)) + 1.0}),
+    ])  # fmt: skip
+    orders = pd.DataFrame({
+        "supplier": "ACME", "sku": "A", "order_date": [days[0], days[360]], "received_date": [days[1], days[374]],
+        "quantity_ordered": 1200.0, "quantity_received": 1200.0,
+    })  # fmt: skip
+    level = 1200.0 - sold[2:330].sum()
+    stock = pd.DataFrame({
+        "sku": ["A", "A", "A", "B"], "date": days[[329, 365, 372, 419]], "on_hand": [level, level, 0.0, 900.0],
+    })  # fmt: skip
+    tables = {"sales": sales[sales["quantity"] > 0], "inventory": stock, "purchase_orders": orders}
+    plan = bf.make_plan(bf.read_tables(tables, as_of=days[-1]), bf.Settings(n_paths=50))
+    assert plan.items.set_index("sku").loc["A", "mean_daily"] == pytest.approx(3.0, rel=0.08)
+    assert any("1 past stretch without a sale (1 item)" in note for note in plan.notes)

@@ -268,15 +268,22 @@ def blamed(shocks: Shocks) -> Shocks:
 
 
 def shocked_lead_days(
-    shocks: Shocks, lead_days: NDArray[np.int32], suppliers: pd.Series, start: int, stop: int
-) -> NDArray[np.int32]:
-    """Lead times of new orders of items start to stop, put off by stops and closures of their suppliers."""
-    weight = shocks.item_weight[start:stop]
+    shocks: Shocks, lead_days: NDArray[np.int32], suppliers: pd.Series, start: int, stop: int,
+    *, placed: Ints | int = 0,
+) -> NDArray[np.int32]:  # fmt: skip
+    """Arrival days of new orders of items start to stop, put off by stops and closures of their suppliers.
+
+    `lead_days` (n_items, n_paths) count from the day on which each is `placed`, the days returned from `as_of`.
+    """
+    weight, ready = shocks.item_weight[start:stop], np.broadcast_to(np.asarray(placed, dtype=np.int64), lead_days.shape)
     if weight.any():
         at = slice(start, stop)
         none = np.zeros(stop - start, dtype=np.int64)
-        lead_days = _stopped(lead_days, lead_days, weight, shocks.item_days[at], none, True, shocks.item_keys[at])
-    return shocks.closures.later(np.asarray(lead_days, dtype=np.int32), suppliers)
+        now = _stopped(lead_days, lead_days, weight, shocks.item_days[at], none, True, shocks.item_keys[at])
+        # What is left of a stop when the order is placed.
+        ready = np.maximum(ready, np.asarray(now, dtype=np.int64) - lead_days)
+    days = np.where(lead_days < NEVER, np.minimum(ready + lead_days, NEVER), NEVER).astype(np.int32)
+    return shocks.closures.later(days, suppliers, placed=placed)
 
 
 def shocked_arrival_days(

@@ -134,10 +134,13 @@ class World:
         columns = (frame[c].to_numpy() for c in ("item", "age_days", "quantity"))
         return made_days(self.facts["daily_capacity"].to_numpy(dtype=np.float64), *columns)
 
-    def held_back(self, days: NDArray[np.int32], item: NDArray[np.int64]) -> NDArray[np.int32]:
-        """Arrival days of open orders of these items (n, n_paths), not while their deliveries are on hold."""
+    def held_back(self, days: NDArray[np.int32], item: NDArray[np.int64], *, new: bool = False) -> NDArray[np.int32]:
+        """Arrival days of orders of these items (n, n_paths), not while their deliveries are on hold.
+
+        Of orders that are `new` only a hold whose end is known keeps the goods back.
+        """
         columns = ("receipts_held", "release_day", "next_hold_day", "next_receipts_held", "next_release_day")
-        return held_back(days, *(self.facts[c].to_numpy()[item] for c in columns))
+        return held_back(days, *(self.facts[c].to_numpy()[item] for c in columns), new=new)
 
     def next_hold(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Periods in which the next hold of items start to stop begins and ends; the clock's number without one."""
@@ -190,8 +193,8 @@ class Draws:
     `demand` and `receipts` (n_items, n_paths, n_periods), `arrival_days` (n_orders, n_paths) of the open order lines,
     `free_days` the same if no delivery were on hold, `order_quantity` and `order_start` of them, `lead_days` and
     `next_days` (n_items, n_paths) of an order placed now and of one placed at the next review, `calm_days` the former
-    without disruption, `lost` (n_items, n_paths) the units that the record shows and the shelf lacks (taken off the
-    receipts of the first period), `n_periods` (n_items,) to look at.
+    without disruption or hold, `own_days` by the law alone, `lost` (n_items, n_paths) the units that the record shows
+    and the shelf lacks (taken off the receipts of the first period), `n_periods` (n_items,) to look at.
     """
 
     demand: NDArray[np.float64]
@@ -203,6 +206,7 @@ class Draws:
     lead_days: NDArray[np.int32]
     next_days: NDArray[np.int32]
     calm_days: NDArray[np.int32]
+    own_days: NDArray[np.int32]
     lost: NDArray[np.float64]
     n_periods: NDArray[np.int64]
 
@@ -237,17 +241,43 @@ def draw_bucket(world: World, start: int, stop: int, watch: Stopwatch | None = N
         draw_new_orders(world.lead, world.law_rows[rows], suppliers, world.keys[purpose][rows], n_paths, after=after)
         for purpose, after in ((streams.NEW_ORDER, 0), (streams.NEXT_ORDER, review))
     )
-    delay = world.delays[1][rows]
-    lead_days, following = (
-        _later(shocked_lead_days(world.shocks, days, suppliers, start, stop), delay) for days in (calm, following)
-    )
-    first = first_made_day(world.facts["daily_capacity"].to_numpy(dtype=np.float64)[rows], world.made[1][rows])
-    # What is ordered now is made after a recall: only what is on order waits for its end.
-    lead_days, later, calm = (not_before(d, first) for d in (lead_days, _later(following, review), _later(calm, delay)))
+    lead_days = new_order_days(world, calm, 0, start, stop)
+    later = new_order_days(world, following, review[:, None], start, stop)
+    usual = not_before(_later(calm, world.delays[1][rows]), _first_made(world, start, stop))
     watch.lap("receipt_paths")
     return Draws(
-        demand, receipts, arrivals, free, quantity, pointers - pointers[0], lead_days, later, calm, lost, n_periods
-    )
+        demand, receipts, arrivals, free, quantity, pointers - pointers[0], lead_days, later, usual, calm, lost,
+        n_periods,
+    )  # fmt: skip
+
+
+def new_order_days(
+    world: World, days: NDArray[np.int32], placed: NDArray[np.int64] | int, start: int, stop: int
+) -> NDArray[np.int32]:
+    """Days on which new orders of items start to stop can be used, shape (n_items, n_paths).
+
+    Parameters
+    ----------
+    days
+        Lead times by the law, `Draws.own_days`, shape (n_items, n_paths).
+    placed
+        Day on which each is placed, 0 for now, shape (n_items, n_paths) or (n_items, 1).
+
+    Returns
+    -------
+    Put off while the supplier stands still or is closed, by a what-if, until the plant is free, and while deliveries
+    are on hold.
+    """
+    suppliers = world.facts["supplier"].iloc[start:stop]
+    arrival = shocked_lead_days(world.shocks, days, suppliers, start, stop, placed=placed)
+    arrival = not_before(_later(arrival, world.delays[1][start:stop]), _first_made(world, start, stop))
+    return world.held_back(arrival, np.arange(start, stop), new=True)
+
+
+def _first_made(world: World, start: int, stop: int) -> NDArray[np.int64]:
+    """Day on which what is ordered now can be made, shape (n_items,)."""
+    capacity = world.facts["daily_capacity"].to_numpy(dtype=np.float64)[start:stop]
+    return first_made_day(capacity, world.made[1][start:stop])
 
 
 def _lost_units(world: World, start: int, stop: int) -> NDArray[np.float64]:

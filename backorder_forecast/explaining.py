@@ -85,14 +85,15 @@ def _situation(
     lines["law"] = world.shocks.worked.frame["law"].to_numpy(dtype=np.int64)[first + take]
     # Each item is looked at over its own periods, however long others of its bucket are drawn.
     last = draws.n_periods[rows, None]
-    both = [d[rows].astype(np.int64) for d in (draws.lead_days, draws.calm_days)]
+    calm = world.held_back(draws.calm_days[rows], items, new=True)
+    both = [days.astype(np.int64) for days in (draws.lead_days[rows], calm)]
     ends = np.stack([np.minimum(arrival_periods(d, clock), last) for d in both])
     # An order that comes later than the simulated days finds what is left then, less demand at its mean.
     later = np.stack(both) - 1 - clock.end_days[draws.n_periods[rows] - 1][:, None]
     mean = bucket["mean_daily"].to_numpy(dtype=np.float64)[:, None]
     beyond = np.where((later >= 0) & (mean > 0), later * mean, -1.0)
     shocks = world.shocks
-    moved = (draws.calm_days[rows] != draws.lead_days[rows]).any(axis=1)
+    moved = (calm != draws.lead_days[rows]).any(axis=1)
     shocked = (shocks.line_weight[first + take] > 0) | shocks.closures.concerns(lines["supplier"])
     disrupted = moved | (np.bincount(lines["row"], shocked, n) > 0)
     held = bucket["on_hold"].to_numpy(dtype=np.float64)
@@ -102,7 +103,7 @@ def _situation(
     arrivals, version = _arrivals(world, draws, lines, take, start, len(draws.order_start) - 1, disrupted.any())
     typical = np.median(draws.calm_days[rows], axis=1).astype(np.int64)
     # Placed one usual lead time before as_of: what is left of its wait is the deviation from the usual lead time.
-    due = (np.minimum(both[1], NEVER // 2) - typical[:, None]).astype(np.int32)
+    due = (np.minimum(draws.calm_days[rows].astype(np.int64), NEVER // 2) - typical[:, None]).astype(np.int32)
     stopped = shocked_arrival_days(shocks, due, bucket["supplier"], items)
     missing_arrival = np.stack([_periods(days, clock) for days in (stopped, due)])
     ratio, excess = _clear_change(world, items), bucket["excess_units"].to_numpy(dtype=np.float64)

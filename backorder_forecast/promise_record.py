@@ -25,7 +25,6 @@ from numpy.typing import NDArray
 
 from backorder_forecast import streams
 from backorder_forecast.backorders import fill_days
-from backorder_forecast.clock import NEVER
 from backorder_forecast.disruptions import draw_shocked_days, fit_shocks, shocked_lead_days
 from backorder_forecast.known import known_at
 from backorder_forecast.lead_cases import line_times, lines_of_laws
@@ -343,22 +342,22 @@ def _replayed(
         for purpose in (streams.RECEIPTS, streams.NEW_ORDER, streams.PATIENCE)
     )
     capacity, (made, free) = _production(some, coming)
+    holds = item_holds(events, some, origin)
     arrivals = not_before(draw_shocked_days(shocks, lead, receipts, 0, n, REPLAY_PATHS), made)
+    arrivals = holds.later(arrivals, coming.frame["item"].to_numpy(np.int64))
     placed = next_orders(orders, some, as_of=origin, seed=settings.seed).draw(0, n, REPLAY_PATHS)
     rows = lead.law_rows(some[["sku", "location", "supplier", "category"]])
     following = draw_new_orders(lead, rows, some["supplier"], new, REPLAY_PATHS)
-    following = shocked_lead_days(shocks, following, some["supplier"], 0, n)
-    following = not_before(following, first_made_day(capacity, free))
-    following = np.where(following < NEVER, following + placed, NEVER).astype(np.int32)
+    following = shocked_lead_days(shocks, following, some["supplier"], 0, n, placed=placed)
+    following = holds.later(not_before(following, first_made_day(capacity, free)), np.arange(n), new=True)
     # Unknown priorities are those of closed lines: they queue by date.
     queue = waiting[["quantity", "order_date", "order_id"]].assign(item=item)
     first, complete = queue_needs(queue, rule="fair_share" if settings.allocation == "fair_share" else "fifo")
     start = np.searchsorted(item, np.arange(n + 1)).astype(np.int64)
     supply = (arrivals, coming.frame["quantity"].to_numpy(np.float64), coming.item_start)
     queued = np.bincount(item, waiting["quantity"].to_numpy(np.float64), n).astype(np.float64)
-    held = item_holds(events, some, origin).held
     own = queued * float(settings.reserved_includes_backorders)
-    usable = _stock(tables.inventory, some, origin, own, held)
+    usable = _stock(tables.inventory, some, origin, own, holds.held)
     leave = None
     if stays is not None:
         so_far = (origin - waiting["order_date"]).dt.days.to_numpy(np.float64)

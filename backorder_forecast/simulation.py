@@ -20,7 +20,7 @@ from backorder_forecast.backorders import fill_date_frame, fill_days, fill_days_
 from backorder_forecast.bucket_orders import bucket_orders
 from backorder_forecast.cash import CashFlow, line_cash_flow, line_money
 from backorder_forecast.cutoffs import judge_waits
-from backorder_forecast.drawing import Draws, Stopwatch, World, draw_bucket, protected_days
+from backorder_forecast.drawing import Draws, Stopwatch, World, draw_bucket, new_order_days, protected_days
 from backorder_forecast.explaining import explain
 from backorder_forecast.paths import path_quantiles
 from backorder_forecast.phantom import UNLIKELY
@@ -171,7 +171,7 @@ def next_order_days(world: World, draws: Draws, start: int, stop: int) -> NDArra
     """
     placed = world.next_orders.draw(start, stop, draws.lead_days.shape[1])
     active = world.facts["active"].to_numpy(dtype=bool)[start:stop, None]
-    days = np.where(draws.lead_days < NEVER, draws.lead_days + placed, NEVER)
+    days = new_order_days(world, draws.own_days, placed, start, stop)
     return np.where(active, days, NEVER).astype(np.int32)
 
 

@@ -3,10 +3,11 @@
 While a supplier is closed its goods stand still: what would arrive on or after the first closed day comes later by the
 closed days, and an open order has been under way only on the days on which its supplier worked. A recall or hold takes
 all stock of its items out of use until the day after its end (for ever where no end is known); in a recall, and where
-its kind speaks of receipts ("hold of receipts"), what is on order and comes in that time waits as well, and what is
-ordered now does not. One that is known to begin later (a hold with a future start, an "announced recall") takes what is
-on the shelf that day. Day numbers count from `as_of`, day 1 is the day after it. Kinds are read by their words; an
-event that states an effect on demand is left to `events.py`.
+its kind speaks of receipts ("hold of receipts"), what comes in that time waits as well: what is on order, and what is
+ordered now where the end is known. Without a known end what is ordered now is taken to be made after the recall, since
+otherwise no order could ever help. One that is known to begin later (a hold with a future start, an "announced
+recall") takes what is on the shelf that day. Day numbers count from `as_of`, day 1 is the day after it. Kinds are read
+by their words; an event that states an effect on demand is left to `events.py`.
 """
 
 from __future__ import annotations
@@ -63,19 +64,26 @@ class Closures:
         days = np.minimum(last, 0) - np.maximum(first, 1 - ages[row]) + 1
         return np.bincount(row, np.maximum(days, 0), len(ages)).astype(np.int64)
 
-    def later(self, days: NDArray[np.int32], suppliers: pd.Series) -> NDArray[np.int32]:
+    def later(
+        self, days: NDArray[np.int32], suppliers: pd.Series, *, placed: Ints | int = 0
+    ) -> NDArray[np.int32]:  # fmt: skip
         """Arrival days (n, n_paths) put off by the closed days still ahead of each row's supplier.
+
+        Of what is ordered on a later day (`placed`, day numbers that fit `days`) only the closed days after that count.
 
         Examples
         --------
         >>> shut = Closures(pd.DataFrame({"supplier": ["ACME"], "first": [3], "last": [7], "known_end": [True]}))
         >>> shut.later(np.array([[2, 3, 9]], dtype=np.int32), pd.Series(["ACME"])).tolist()
         [[2, 8, 14]]
+        >>> shut.later(np.array([[9, 9]], dtype=np.int32), pd.Series(["ACME"]), placed=np.array([[4, 6]])).tolist()
+        [[12, 10]]
         """
         if self.frame.empty or not len(days):
             return days
         pointer, first, last = self.windows(suppliers)
-        return np.asarray(_put_off(days, pointer, first, last))
+        since = np.broadcast_to(np.asarray(placed, dtype=np.int64), days.shape)
+        return np.asarray(_put_off(days, pointer, first, last, since))
 
     def lengthened(self, days: NDArray[np.float64], suppliers: pd.Series) -> NDArray[np.float64]:
         """Days ahead that an order of each row's supplier must last, longer by the closed days within, shape (n,).
@@ -162,19 +170,24 @@ class Holds:
     next_release: Ints
     n_later: int
 
-    def later(self, days: NDArray[np.int32], item: Ints) -> NDArray[np.int32]:
-        """Arrival days (n, n_paths) of order lines of these items, not before held receipts are released."""
+    def later(self, days: NDArray[np.int32], item: Ints, *, new: bool = False) -> NDArray[np.int32]:
+        """Arrival days (n, n_paths) of order lines of these items, not before held receipts are released.
+
+        Of orders that are `new` only holds whose end is known keep the goods back.
+        """
         return held_back(
             days, self.receipts[item], self.release[item], self.next_day[item], self.next_receipts[item],
-            self.next_release[item],
+            self.next_release[item], new=new,
         )  # fmt: skip
 
 
 def held_back(
     days: NDArray[np.int32], held: NDArray[np.bool_], release: Ints, next_day: Ints, next_held: NDArray[np.bool_],
-    next_release: Ints,
+    next_release: Ints, *, new: bool = False,
 ) -> NDArray[np.int32]:  # fmt: skip
     """Arrival days (n, n_paths) put off to the release of what is held now, and then, rows as in `Holds`.
+
+    Of orders that are `new` only holds whose end is known keep the goods back.
 
     Examples
     --------
@@ -182,6 +195,8 @@ def held_back(
     >>> held_back(np.array([[2, 5, 9, 12]], dtype=np.int32), *row).tolist()
     [[4, 5, 12, 12]]
     """
+    if new:
+        held, next_held = held & (release < NEVER), next_held & (next_release < NEVER)
     if not (held.any() or next_held.any()) or not len(days):
         return days
     moved = np.maximum(days, np.where(held, release, 0)[:, None])
@@ -307,15 +322,14 @@ def _days(dates: pd.Series, as_of: pd.Timestamp) -> Ints:
 
 
 @nb.njit(cache=True, nogil=True)
-def _put_off(days, pointer, first, last):  # type: ignore[no-untyped-def]
+def _put_off(days, pointer, first, last, placed):  # type: ignore[no-untyped-def]
     out = days.copy()
     for i in range(len(pointer) - 1):
         for k in range(pointer[i], pointer[i + 1]):
-            begins, length = max(first[k], 1), last[k] - max(first[k], 1) + 1
-            if length <= 0:
-                continue
             for p in range(days.shape[1]):
+                begins = max(first[k], placed[i, p] + 1)
+                length = last[k] - begins + 1
                 # In order of their beginning: what one closure puts off may meet the next.
-                if out[i, p] != NEVER and out[i, p] >= begins:
+                if length > 0 and out[i, p] != NEVER and out[i, p] >= begins:
                     out[i, p] = min(np.int64(out[i, p]) + length, np.int64(NEVER))
     return out

@@ -258,18 +258,28 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             "days", "Mean days late", "Mean delay of the late lines against the promise; overdue ones count so far."
         ),
         "fill_share": Column("share", "Delivered share", "Share of the ordered quantity that was delivered."),
-        "trend": Column("number", "Trend", "Days by which receipts became slower within a year and a half."),
+        "trend": Column(
+            "number", "Trend", "Days longer that orders take in the last half-year than in the year before."
+        ),
         "disruption_probability": Column(
             "share", "Disrupted", "Probability that the supplier is late with everything just now."
         ),
         "n_recent": Column("count", "Receipts of the half-year", "Receipts of the last half-year."),
-        "mean_days_recent": Column("days", "They took, days", "Mean lead time of the receipts of the last half-year."),
+        "mean_days_recent": Column(
+            "days",
+            "They took, days",
+            "Mean lead time in the half-year; open orders count so far.",
+        ),
         "n_before": Column("count", "Receipts before", "Receipts of the year before the last half-year."),
-        "mean_days_before": Column("days", "Those took, days", "Mean lead time of the receipts of the year before."),
+        "mean_days_before": Column("days", "Those took, days", "Mean lead time in the year before, counted likewise."),
         "disruption_days": Column("days", "Stopped for, days", "Days for which it would have stood still by now."),
         "receipts_due": Column("number", "Receipts due", "Receipts expected in those days."),
         "receipts_come": Column("number", "Receipts that came", "Receipts seen in those days."),
-        "slower": Column("flag", "Slower", "Whether receipts became slower by more than chance."),
+        "slower": Column(
+            "flag",
+            "Slower",
+            "Whether orders take longer by more than chance.",
+        ),
         "n_judged": Column("count", "Lines judged", "Lines with a promise that are complete or overdue."),
         "n_late_now": Column("count", "Late now", "Open lines beyond their promised date."),
         "quantity_received": Column("units", "Units received", "Units that arrived."),

@@ -33,7 +33,7 @@ ORDER = (
     "forecasters", "given_demand", "outcomes", "scoring",
     # supply
     "order_lines", "order_remarks", "lead_laws", "lead_days", "lead_cases", "lead_tree", "lead_check", "lead_promises",
-    "scorecards", "leadtimes", "receipts", "supply_events", "disruptions", "next_orders", "production",
+    "lead_trend", "scorecards", "leadtimes", "receipts", "supply_events", "disruptions", "next_orders", "production",
     # stock and orders
     "projection", "first_passage", "lot_sizes", "newsvendor", "policies", "order_costs", "budgets", "order_limits",
     "order_inputs", "excess", "reorders", "expediting", "order_trials",

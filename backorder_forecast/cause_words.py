@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 MORE_LIKELY = 0.5
 """Probability from which a supplier seems to have stopped; below it may have."""
-_TOLD = ("supplier", "excess_days", "on_order", "empty_chance", "on_hand", "quiet_length")
+_TOLD = (
+    "supplier", "excess_days", "on_order", "empty_chance", "on_hand", "quiet_length", "next_hold_day", "daily_capacity",
+)  # fmt: skip
 """Facts of an item that sentences name."""
 
 
@@ -77,7 +79,8 @@ def cause_texts(
     main, of_player = [], {}
     about = bucket[list(_TOLD)].to_dict("records")
     for i, (item, row) in enumerate(zip(about, frame.to_dict("records"), strict=True)):
-        risk, cause, empty = row["risk"], row["cause"], bool(row["empty"])
+        risk, cause = row["risk"], row["cause"]
+        state = "nothing is free now" if row["empty"] else "more is waited for than is there" if row["short"] else ""
         for k in np.flatnonzero(situation.applies[i]):
             without = float(alone[i, k])
             if PLAYERS[k] == cause:
@@ -91,11 +94,11 @@ def cause_texts(
             elif k == DISRUPTION:
                 what = _disruption(str(item["supplier"]), evidence, closed, world.clock.as_of)
             else:
-                what = _what(int(k), item, situation, i)
+                what = _what(int(k), item, situation, i, world.clock.as_of)
             # The change with this player alone at its reference may be none, or the other way, beside the others.
             same = seen and (risk - without) * shares.share[i, k] > 0
-            of_player[i, int(k)] = _risk_words(what, risk, without if same else risk, empty=empty, seen=seen)
-        main.append(of_player[i, PLAYERS.index(cause)] if cause in PLAYERS else _unclear(cause, risk, empty=empty))
+            of_player[i, int(k)] = _risk_words(what, risk, without if same else risk, state, seen=seen)
+        main.append(of_player[i, PLAYERS.index(cause)] if cause in PLAYERS else _unclear(row, item, state))
     return CauseTexts(main, of_player, {i: order.name for i, order in orders.items()})
 
 
@@ -206,7 +209,7 @@ def _disruption(supplier: str, evidence: pd.DataFrame, closed: pd.DataFrame, as_
     return f"{supplier} delivers late everywhere; if it delivered as usual"
 
 
-def _what(player: int, item: dict[Hashable, Any], s: Situation, i: int) -> str:
+def _what(player: int, item: dict[Hashable, Any], s: Situation, i: int, as_of: pd.Timestamp) -> str:
     if player == SURGE:
         ratio, excess = float(s.demand_ratio[i]), float(s.excess[i])
         days = int(item["excess_days"])
@@ -216,38 +219,51 @@ def _what(player: int, item: dict[Hashable, Any], s: Situation, i: int) -> str:
         return f"{said}; had it gone as forecast"
     if player == TOO_LITTLE:
         on_order = float(item["on_order"])
-        there = f"{on_order:,.10g} units are on order" if on_order > 0 else "nothing is on order"
-        missing = np.ceil(s.missing_order[i])
-        return f"{there}, too little until the next delivery; had {missing:,.0f} more been ordered in time"
+        missing = f"{np.ceil(s.missing_order[i]):,.0f}"
+        if on_order <= 0:
+            return f"nothing is on order; had {missing} been ordered in time"
+        there = f"{on_order:,.10g} units are on order, too little until the next delivery"
+        return f"{there}; had {missing} more been ordered in time"
     if player == RECORD:
         if item["empty_chance"] > 0:
             shown, days = float(item["on_hand"]), int(item["quiet_length"])
             return f"{shown:,.10g} units are shown, but nothing sold in {_days(days)}: count it; if they are there"
         return f"{s.written_off[i]:,.3g} units went missing since the last counts; had the record been true"
-    return f"{s.held[i]:,.10g} units are on hold; if they were released"
+    if s.held[i] > 0:
+        return f"{s.held[i]:,.10g} units are on hold; if they were released"
+    if s.planned()[0][i] < s.demand.shape[2]:
+        begin = f"{as_of + pd.Timedelta(days=int(item['next_hold_day'])):%Y-%m-%d}"
+        return f"a hold takes its stock out of use from {begin}; without it"
+    return "its deliveries are on hold; if they were usable"
 
 
 def _days(number: int) -> str:
     return f"{number:,} day" if number == 1 else f"{number:,} days"
 
 
-def _risk_words(what: str, risk: float, without: float, *, empty: bool, seen: bool) -> str:
-    chance = f"the chance that {'demand goes unmet' if empty else 'it runs out'} before a new order arrives"
+def _risk_words(what: str, risk: float, without: float, state: str, *, seen: bool) -> str:
+    chance = f"the chance that {'demand goes unmet' if state else 'it runs out'} before a new order arrives"
     before, after = f"{risk:.0%}", f"{without:.0%}"
     if before == after:
         visible = "visible" if seen else "distinguishable"
         said = f"that would make no {visible} difference to {chance} ({before})"
     else:
         said = f"{chance} would {'fall' if without <= risk else 'rise'} from {before} to {after}"
-    return f"nothing is free now; {what}, {said}" if empty else f"{what}, {said}"
+    return f"{state}; {what}, {said}" if state else f"{what}, {said}"
 
 
-def _unclear(cause: str, risk: float, *, empty: bool) -> str:
-    if cause == "already short":
+def _unclear(row: dict[Hashable, Any], item: dict[Hashable, Any], state: str) -> str:
+    """Where no input makes the risk: what is short, what is due, or what can be made."""
+    if row["cause"] == "already short":
         return "customers already wait for more than there is; see fill_dates for when they are served"
-    if empty:
+    risk = "<1%" if 0 < row["risk"] < 0.005 else f"{row['risk']:.0%}"
+    if pd.notna(row["order_by"]):
         return (
-            f"nothing is free now; the chance that demand goes unmet before a new order arrives is {risk:.0%};"
-            " no single input explains it"
+            f"an order is due by {row['order_by']:%Y-%m-%d}, before the next review; the chance that it runs out before"
+            f" one placed now arrives is {risk}"
         )
-    return f"the chance that it runs out before a new order arrives is {risk:.0%}; no single input explains it"
+    why = "no single input explains it"
+    if row["limited"]:
+        why = f"what is on order waits to be made, {item['daily_capacity']:,.4g} a day; nothing else explains it"
+    chance = f"the chance that {'demand goes unmet' if state else 'it runs out'} before a new order arrives is {risk}"
+    return f"{state}; {chance}; {why}" if state else f"{chance}; {why}"

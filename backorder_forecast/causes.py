@@ -184,9 +184,9 @@ def cause_frame(
     -------
     DataFrame
         sku, location, risk, baseline, one column per player, monte_carlo_error (of the largest share), cause,
-        cause_share, without (the risk if that cause alone were at its reference). The cause is the player with the
-        largest share; below two standard errors, or `MIN_SHARE`, it is "not distinguishable", or "already short" where
-        customers wait for more than there is.
+        cause_share, without (the risk if that cause alone were at its reference), empty, short. The cause is the player
+        with the largest share; below two standard errors, or `MIN_SHARE`, it is "not distinguishable", or "already
+        short" where customers wait for more than there is.
     """
     stated = shares.risk if risk is None else risk
     best = shares.share.argmax(axis=1)
@@ -202,7 +202,7 @@ def cause_frame(
     frame["cause"] = np.select([clear, short], [names, "already short"], "not distinguishable").astype(str)
     frame["cause_share"] = np.where(clear, top, np.nan)
     frame["without"] = np.where(clear, stated_risk(shares.without[rows, best], shares, stated), np.nan)
-    frame["empty"] = empty
+    frame["empty"], frame["short"] = empty, short
     return frame
 
 

@@ -198,6 +198,8 @@ def _check_inventory(draft: Draft) -> None:
     if negative.any():
         draft.note("stock on hand below zero", negative, "taken as 0: the record is wrong, count these items")
         draft.frame["on_hand"] = draft.frame["on_hand"].clip(lower=0.0)
+    beyond = (draft.frame["on_hold"] > draft.frame["on_hand"]).to_numpy()
+    draft.note("more on hold than on hand", beyond, "all that is on hand counts as on hold, the surplus as nothing")
 
 
 def _check_backorders(draft: Draft) -> None:

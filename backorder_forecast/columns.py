@@ -86,8 +86,13 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         ),
         "p_stockout_blend": Column("share", "… that decides the flag", "Mean of the projected and the learned chance."),
         "flag_projected": Column("category", "Risk by projection", "The flag by the sample paths alone."),
+        "short_if_out": Column(
+            "units", "Short if it runs out", "Units short until an order placed now arrives, if it runs out before."
+        ),
         "expected_miss_cost": Column(
-            "money", "Cost of a miss", "Chance to be out before an order arrives times the margin of the units short."
+            "money",
+            "Cost of a miss",
+            "Chance to be out before an order placed now arrives times the margin of the units short until then.",
         ),
         "baseline": Column("share", "Risk without causes", "Chance to run out with every cause at its usual state."),
         "late_order": Column("share", "… by late order", "What late orders add to the risk."),

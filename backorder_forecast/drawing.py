@@ -232,7 +232,7 @@ def draw_bucket(world: World, start: int, stop: int, watch: Stopwatch | None = N
     # What is on hold comes back when it is released; what is not there is missed from the first period on.
     facts = world.facts.iloc[start:stop]
     release = day_periods(facts["release_day"].to_numpy(dtype=np.int64), world.clock)
-    _add_release(receipts, facts["on_hold"].to_numpy(dtype=np.float64), release)
+    _add_release(receipts, facts["releasable"].to_numpy(dtype=np.float64), release)
     receipts[:, :, 0] -= lost
     _hold_later(world, start, stop, demand, receipts)
     suppliers = world.facts["supplier"].iloc[rows]

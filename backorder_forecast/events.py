@@ -26,7 +26,7 @@ from backorder_forecast.clock import DAYS_PER_PERIOD, period_end
 from backorder_forecast.errors import InvalidSettings, InvalidTables, unknown_option
 from backorder_forecast.lifts import LIFT_RANGE, Cells, Lifts, learn_lifts
 from backorder_forecast.panel import DemandPanel
-from backorder_forecast.schema import UNPLANNED_EVENTS
+from backorder_forecast.schema import UNPLANNED_EVENTS, event_words
 from backorder_forecast.seasonality import SeasonalIndex
 
 STOPS = ("clos", "shutdown", "stop", "holiday", "vacation")
@@ -265,7 +265,7 @@ def _demand_events(events: pd.DataFrame | None) -> tuple[pd.DataFrame, tuple[str
     frame = events.reindex(columns=_EVENT).reset_index(drop=True)
     for column in ("kind", *_SCOPE):
         frame[column] = frame[column].astype("str").fillna("").str.strip()
-    plain = frame["kind"].str.casefold()
+    plain = event_words(frame["kind"])
     # One kind, however it is spelled.
     frame["kind"] = frame.groupby(plain)["kind"].transform("min")
     raw = frame.copy()

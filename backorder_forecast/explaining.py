@@ -30,6 +30,7 @@ from backorder_forecast.causes import (
 )
 from backorder_forecast.clock import NEVER, Clock
 from backorder_forecast.disruptions import blamed, draw_shocked_days, shocked_arrival_days, stopped_paths
+from backorder_forecast.learned_flags import blend_flags, unit_margin
 from backorder_forecast.order_inputs import day_periods
 from backorder_forecast.production import not_before
 from backorder_forecast.receipts import draw_new_orders
@@ -49,12 +50,16 @@ def explain(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Causes of the items at watch or above of a bucket that begins with item `start`; empty where there are none.
 
+    At watch or above is the flag of the projection, by the expected cost where `Settings.action_cost` says so.
+
     Returns
     -------
     DataFrame, DataFrame
         One row per item, columns of `cause_frame` and cause_text; one row per item and player, see `player_frame`.
     """
-    rows = np.flatnonzero((stockouts["flag"] != "ok").to_numpy())
+    unknown = np.full(len(facts), np.nan)
+    flag = blend_flags(stockouts, unknown, unit_margin(facts, world.settings), world.settings)["flag_projected"]
+    rows = np.flatnonzero((flag != "ok").to_numpy())
     if not len(rows):
         return pd.DataFrame(), pd.DataFrame()
     bucket = facts.iloc[rows].reset_index(drop=True)
@@ -63,10 +68,14 @@ def explain(
     level = situation.start
     stated = stockouts["p_unmet_before_arrival"].to_numpy(dtype=np.float64)[rows]
     frame = cause_frame(bucket, shares, np.isclose(level, 0.0, atol=1e-9), level < 0, stated)
+    # Watched only because its order falls due before the next review.
+    due = stockouts["order_by_date"].iloc[rows].reset_index(drop=True)
+    frame["order_by"] = due.where(stated < world.settings.watch_probability)
+    frame["limited"] = np.bincount(lines["row"], lines["made"] > 0, len(rows)) > 0
     texts = cause_texts(world, bucket, situation, lines, shares, frame)
     players = player_frame(bucket, situation, shares, frame, texts)
     frame["cause_text"] = texts.main
-    return frame.drop(columns=["empty", "without"]), players
+    return frame.drop(columns=["empty", "short", "order_by", "limited", "without"]), players
 
 
 def _situation(
@@ -82,6 +91,7 @@ def _situation(
     first = int(world.orders.item_start[start])
     lines = world.orders.frame.iloc[first + take].reset_index(drop=True)
     lines["row"] = np.repeat(np.arange(n), count)
+    lines["made"] = world.made[0][first + take]
     lines["law"] = world.shocks.worked.frame["law"].to_numpy(dtype=np.int64)[first + take]
     # Each item is looked at over its own periods, however long others of its bucket are drawn.
     last = draws.n_periods[rows, None]
@@ -96,7 +106,7 @@ def _situation(
     moved = (calm != draws.lead_days[rows]).any(axis=1)
     shocked = (shocks.line_weight[first + take] > 0) | shocks.closures.concerns(lines["supplier"])
     disrupted = moved | (np.bincount(lines["row"], shocked, n) > 0)
-    held = bucket["on_hold"].to_numpy(dtype=np.float64)
+    held = bucket["releasable"].to_numpy(dtype=np.float64)
     block, unblock = (periods[rows] for periods in world.next_hold(start, start + len(draws.n_periods)))
     coming = bucket["receipts_held"].to_numpy(dtype=bool) | bucket["next_receipts_held"].to_numpy(dtype=bool)
     waits = coming & (count > 0)

@@ -235,12 +235,17 @@ def item_facts(
 
 
 def with_start_level(facts: pd.DataFrame, settings: Settings) -> pd.DataFrame:
-    """The facts with `usable` (on hand less reserved and held) and `start` (usable less what customers wait for)."""
+    """The facts with `usable` (on hand less reserved and held), `start` (usable less what customers wait for) and
+    `releasable` (what is usable once the hold is over: no more than is there and not reserved)."""
     reserved = facts["reserved"].to_numpy()
     if settings.reserved_includes_backorders:
         reserved = np.maximum(reserved - facts["backordered"].to_numpy(), 0.0)
     usable = np.maximum(facts["on_hand"] - reserved - facts["on_hold"], 0.0).round(DECIMALS)
-    return facts.assign(usable=usable, start=(usable - facts["backordered"]).round(DECIMALS))
+    free = np.maximum(facts["on_hand"] - reserved, 0.0)
+    return facts.assign(
+        usable=usable, start=(usable - facts["backordered"]).round(DECIMALS),
+        releasable=np.minimum(facts["on_hold"], free).round(DECIMALS),
+    )  # fmt: skip
 
 
 def _receipt_rows(tables: Tables) -> pd.DataFrame:

@@ -85,7 +85,7 @@ FRAMES: Mapping[str, tuple[str | float, ...]] = MappingProxyType(
 FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "stockouts": (
-            "days_of_cover_0.1", "days_of_cover_0.9", "p_unmet_before_arrival",
+            "days_of_cover_0.1", "days_of_cover_0.9", "p_unmet_before_arrival", "short_if_out",
             "p_no_sale", "count_suggested",
             "p_stockout_projected", "p_stockout_learned", "p_stockout_blend", "flag_projected",
             "expected_miss_cost",

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from backorder_forecast.schema import ANNOUNCED_EVENTS, HOLD_EVENTS, UNPLANNED_EVENTS
+from backorder_forecast.schema import ANNOUNCED_EVENTS, HOLD_EVENTS, UNPLANNED_EVENTS, event_words
 
 ROW_DATES = {"sales": "date", "purchase_orders": "order_date", "inventory": "date", "backorders": "order_date"}
 """The day on which a row of each table came into being."""
@@ -64,7 +64,7 @@ def known_at(name: str, frame: pd.DataFrame, as_of: pd.Timestamp, *, undated: bo
     column = ROW_DATES.get(name, "")
     if name == "events":
         column = "start"
-        kinds = frame["kind"].astype("str").str.lower()
+        kinds = event_words(frame["kind"])
         unplanned = kinds.str.contains("|".join(UNPLANNED_EVENTS))
         # On which day a hold or a recall was announced is not recorded.
         unknown = unplanned & ~kinds.str.contains(ANNOUNCED_EVENTS) if undated else unplanned
@@ -230,7 +230,7 @@ def _events(
     frame: pd.DataFrame, day: pd.Timestamp, undated: bool, opened: list[tuple[str, NDArray[np.bool_]]]
 ) -> pd.DataFrame:
     if not undated:
-        kinds = frame["kind"].astype("str").str.lower().str.contains("|".join(UNPLANNED_EVENTS))
+        kinds = event_words(frame["kind"]).str.contains("|".join(UNPLANNED_EVENTS))
         _undo(frame, (frame["end"] > day) & kinds, ["end"], "end of an unplanned event: not known yet", opened)
     return frame
 

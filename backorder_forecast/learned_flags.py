@@ -98,7 +98,8 @@ def blend_flags(stockouts: pd.DataFrame, learned: Floats, margin: Floats, settin
     """The frame with the three probabilities beside each other, and the flags of their mean.
 
     With `Settings.action_cost` a flag is a decision: acting pays where probability x cost of a miss is at least the
-    cost of acting. The cost of a miss is the margin of the units expected short given that the item runs out.
+    cost of acting. The cost of a miss is the margin of the units short until an order placed now arrives, given that
+    the item runs out before: what comes later can still be ordered, and is the cost of no miss.
 
     Parameters
     ----------
@@ -123,11 +124,8 @@ def blend_flags(stockouts: pd.DataFrame, learned: Floats, margin: Floats, settin
     blend = np.where(known, (projected + np.where(known, learned, 0.0)) / 2.0, projected)
     # An item is watched too where its order falls due before the next review, whatever the chance.
     due = (stockouts["flag"] == "watch").to_numpy() & (projected < settings.watch_probability)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        short_if_out = stockouts["expected_short_units"].to_numpy(np.float64) / stockouts["p_stockout"].to_numpy()
-    short_if_out = np.nan_to_num(short_if_out)
-    miss_cost = blend * np.where(blend > 0, short_if_out, 0.0) * margin
-    by_paths = projected * np.where(projected > 0, short_if_out, 0.0) * margin
+    lost = stockouts["short_if_out"].to_numpy(np.float64) * margin
+    miss_cost, by_paths = blend * lost, projected * lost
     return stockouts.assign(
         p_stockout_projected=projected, p_stockout_learned=learned, p_stockout_blend=blend,
         flag_projected=_flags(projected, by_paths, due, settings), expected_miss_cost=miss_cost,

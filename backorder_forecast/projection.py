@@ -157,7 +157,8 @@ def stockout_frame(
         days_of_cover_0.9 (quantiles over paths; demand goes on at its mean after the simulated days), p_stockout,
         p_stockout_7, p_stockout_14, p_stockout_30, stockout_date_0.1, stockout_date_0.5, stockout_date_0.9,
         expected_short_units, revenue_at_risk, order_by_date (empty where no date is in time, or, if `avoidable`,
-        where no order is needed on the simulated days), p_zero, already_out, avoidable, flag, p_unmet_before_arrival.
+        where no order is needed on the simulated days), p_zero, already_out, avoidable, flag, p_unmet_before_arrival,
+        short_if_out (units short before an order placed now arrives, where it runs out before).
     """
     # Demand is unmet already only where customers wait; an empty shelf that nobody asks at misses nothing yet.
     waited = (items["start"] < 0).to_numpy(dtype=bool)
@@ -215,7 +216,26 @@ def stockout_frame(
         "ok",
     )
     columns["p_unmet_before_arrival"] = missed
+    late_days = np.where(waited[:, None], np.maximum(lead_days, 1), -slack)
+    columns["short_if_out"] = _short_if_out(items, stock, np.minimum(late_days, ends), np.minimum(lead_days, ends))
     return pd.DataFrame(columns)
+
+
+def _short_if_out(
+    items: pd.DataFrame, stock: StockPaths, late_days: NDArray[np.int64], lead_days: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Units short until an order placed now arrives, mean over the paths that run out before, shape (n_items,).
+
+    On a path it is the mean demand of the `late_days` between both (n_items, n_paths), at least one unit, and never
+    more than the path is short of in all. Where no path runs out before it is the demand of half a lead time.
+    """
+    mean = items["mean_daily"].to_numpy(dtype=np.float64)[:, None]
+    until = mean * np.maximum(late_days, 0)
+    units = np.where(stock.short_units > 0, np.minimum(stock.short_units, np.maximum(until, 1.0)), until)
+    late = late_days > 0
+    count = late.sum(axis=1)
+    usual = mean[:, 0] * lead_days.mean(axis=1) / 2.0
+    return np.asarray(np.where(count > 0, (units * late).sum(axis=1) / np.maximum(count, 1), usual))
 
 
 def join_share(settings: Settings, product_type: pd.Series) -> NDArray[np.float64]:

@@ -8,7 +8,10 @@ A value that breaks the rule of its column sets its row aside where the row woul
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Kind = Literal["text", "date", "number", "flag"]
 ROW: Literal["row"] = "row"
@@ -278,3 +281,17 @@ ANNOUNCED_EVENTS = r"\b(?:announced|planned|scheduled)\b"
 """Words in a kind that say that even such an event was known before: an announced recall."""
 HOLD_EVENTS = r"recall|\b(?:on[- ]?)?holds?\b|quarantine|\bblocked\b"
 """Words in a kind that say that stock must not be used."""
+
+
+def event_words(kinds: pd.Series) -> pd.Series:
+    """Kinds of events as words in lower case, however they are joined; empty where missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> event_words(pd.Series(["quality_hold", "SupplierClosure", "On-Hold", None])).tolist()
+    ['quality hold', 'supplier closure', 'on hold', '']
+    """
+    plain = kinds.astype("str").fillna("").str.replace(r"(?<=[a-z])(?=[A-Z])", " ", regex=True)
+    words: pd.Series = plain.str.replace(r"[\s_-]+", " ", regex=True).str.strip().str.casefold()
+    return words

@@ -199,8 +199,9 @@ class Settings:
     """The same for watch; an item whose order is due before the next review is watched too."""
     action_cost: float = 0.0
     """Cost of acting on one flag (time, an express delivery), money. Above 0 flags go by the expected cost of a miss
-    (probability times margin of the units short): watched from this cost on, warning and critical at the multiples
-    of it that their probabilities are of `watch_probability`. 0: by the probabilities, as for items without a price."""
+    (probability times margin of the units short until an order placed now arrives): watched from this cost on, warning
+    and critical at the multiples of it that their probabilities are of `watch_probability`. 0: by the probabilities, as
+    for items without a price."""
     learned_flag: bool = True
     """Whether flags average the projected chance with one learned from past snapshots, where there are enough of them
     (12 dates, 200 new stockouts)."""

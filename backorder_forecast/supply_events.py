@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from backorder_forecast.clock import NEVER
 from backorder_forecast.events import STOPS
-from backorder_forecast.schema import HOLD_EVENTS
+from backorder_forecast.schema import HOLD_EVENTS, event_words
 
 SUDDEN = r"disruption|\bstrikes?\b|\bfire\b|\bfloods?\b|outage|accident"
 """Words in a kind that say that a supplier stands still and nobody knew before."""
@@ -119,7 +119,7 @@ def supplier_closures(events: pd.DataFrame, as_of: pd.Timestamp) -> Closures:
     columns = ["supplier", "first", "last", "known_end"]
     if events.empty:
         return Closures(pd.DataFrame({c: pd.Series(dtype="str" if c == "supplier" else "int64") for c in columns}))
-    kind = _text(events, "kind").str.casefold()
+    kind = event_words(_text(events, "kind"))
     supplier = _text(events, "supplier")
     mine = kind.str.contains(CLOSED) & (supplier != "") & _no_effect(events)
     rows = pd.DataFrame({"supplier": supplier, "first": _days(events["start"], as_of)})
@@ -218,7 +218,7 @@ def unmatched_notes(events: pd.DataFrame, items: pd.DataFrame, suppliers: set[st
     """
     if events.empty:
         return ()
-    kind, supplier = _text(events, "kind").str.casefold(), _text(events, "supplier")
+    kind, supplier = event_words(_text(events, "kind")), _text(events, "supplier")
     plain = _no_effect(events)
     closed = kind.str.contains(CLOSED) & (supplier != "") & plain & ~supplier.isin(suppliers)
     notes = []
@@ -266,7 +266,7 @@ def item_holds(events: pd.DataFrame, items: pd.DataFrame, as_of: pd.Timestamp) -
         at = np.flatnonzero((first != _NO_END) & (end >= 0))
         parts.append(np.column_stack([at, first[at], end[at], np.ones(len(at), dtype=np.int64)]))
     if not events.empty:
-        kind = _text(events, "kind").str.casefold()
+        kind = event_words(_text(events, "kind"))
         first, end = _days(events["start"], as_of), _days(events["end"], as_of)
         mine = (
             kind.str.contains(HOLD_EVENTS).to_numpy() & (end >= 0) & (first != _NO_END) & _no_effect(events).to_numpy()

@@ -178,7 +178,7 @@ def frame_of_risks() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "sku": ["out", "likely", "due", "safe"], "p_unmet_before_arrival": [1.0, 0.4, 0.01, 0.0],
-            "p_stockout": [1.0, 0.8, 0.3, 0.1], "expected_short_units": [30.0, 8.0, 1.0, 0.2],
+            "p_stockout": [1.0, 0.8, 0.3, 0.1], "short_if_out": [30.0, 10.0, 10 / 3, 2.0],
             "already_out": [True, False, False, False], "flag": ["critical", "warning", "watch", "ok"],
         }
     )  # fmt: skip

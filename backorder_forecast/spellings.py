@@ -3,6 +3,11 @@
 Such a code looks like an item of its own: what is on order for it never arrives at the real one, which is ordered
 again. So a code that no sale and no product has is held against those that have it, without what exports lose (spaces,
 case, dots and a trailing ".0", leading zeros). Two codes that sales or products both have are two items.
+
+Names of suppliers and locations are written by hand: "ACME Ltd" is also "Acme Ltd." and "ACME  LTD", in one table or
+in several, and its orders, lead times and closures are then those of two suppliers. Names that are one but for case,
+spaces and signs are listed in `data_quality` with what to write instead; they are never taken for one, for two shops
+may be called "North 1" and "north-1".
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from backorder_forecast.coerce import Draft
+from backorder_forecast.coerce import Draft, Note
 from backorder_forecast.formats import Failure
 
 _FORMS = {
@@ -26,6 +31,11 @@ _FORMS = {
 """What exports change in a code: the pattern that is taken out (upper case where empty), and what to do about it.
 In this order, for zeros may stand behind a space."""
 _SHOWN = 3
+NAMES = {
+    "supplier": "so their orders and lead times are told apart",
+    "location": "so their sales and stock are told apart",
+}
+"""Columns of names that are written by hand, and what follows where one has two spellings."""
 
 
 def check_spellings(drafts: Mapping[str, Draft], *, keep: bool) -> list[Failure]:
@@ -78,6 +88,58 @@ def spelled_otherwise(names: pd.Index, known: pd.Index) -> pd.DataFrame:
     given["bare"], there["bare"] = bare_code(given["given"]), bare_code(there["known"])
     found = given.merge(there, on="bare")[["given", "known"]]
     return found.sort_values(["given", "known"]).drop_duplicates("given", ignore_index=True)
+
+
+def note_names(drafts: Mapping[str, Draft]) -> None:
+    """Note the rows whose supplier or location is, but for its spelling, one that more rows of all tables have."""
+    for column, consequence in NAMES.items():
+        counts = {
+            name: draft.frame[column].astype("str").replace("", None).dropna().value_counts()
+            for name, draft in drafts.items()
+            if column in draft.given and column in draft.frame
+        }
+        if not counts:
+            continue
+        total = pd.concat(list(counts.values())).groupby(level=0).sum()
+        for name, own in counts.items():
+            pairs = rarer_spellings(total)
+            pairs = pairs[pairs["given"].isin(own.index)]
+            if pairs.empty:
+                continue
+            here, everywhere = own.to_dict(), total.to_dict()
+            some = "; ".join(
+                f"{given} ({here[given]:,} row{'s' if here[given] > 1 else ''} here) against {known}"
+                f" ({everywhere[known]:,} in all tables)"
+                for given, known in pairs.head(_SHOWN).itertuples(index=False)
+            )
+            some += "; ..." if len(pairs) > _SHOWN else ""
+            rows = int(own[pairs["given"]].sum())
+            effect = f"taken as different {column}s, {consequence}: if they are one, write one name in all tables"
+            drafts[name].notes.append(Note(f"{column}s spelled in two ways", rows, 0, some, effect))
+
+
+def rarer_spellings(counts: pd.Series) -> pd.DataFrame:
+    """Names that are another one but for case, spaces and signs: columns given, known (the one of most rows), sorted.
+
+    `counts` has the rows of each name. Signs between digits tell names apart, as in "1-1" and "11".
+
+    Examples
+    --------
+    >>> rarer_spellings(pd.Series({"ACME Ltd": 90, "Acme Ltd.": 5, "Acme": 7, "Shop 1-1": 3, "Shop 11": 2}))
+           given     known
+    0  Acme Ltd.  ACME Ltd
+    """
+    names = pd.DataFrame({"name": pd.Series(counts.index, dtype="str"), "rows": counts.to_numpy()})
+    plain = names["name"].str.normalize("NFKC").str.casefold()
+    names["plain"] = plain.str.replace(r"(?<=\d)[\W_]+(?=\d)", "\t", regex=True).str.replace(
+        r"[^\w\t]|_", "", regex=True
+    )
+    # A name of signs alone is its own.
+    names["plain"] = names["plain"].where(names["plain"] != "", names["name"])
+    names = names.sort_values(["plain", "rows", "name"], ascending=[True, False, True])
+    names["known"] = names.groupby("plain")["name"].transform("first")
+    other = names[names["name"] != names["known"]].rename(columns={"name": "given"})
+    return other[["given", "known"]].sort_values(["given"], ignore_index=True)
 
 
 def forms_of(pairs: pd.DataFrame) -> list[str]:

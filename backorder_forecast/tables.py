@@ -36,6 +36,7 @@ from backorder_forecast.known import known_at
 from backorder_forecast.mapping import MAPPING_COLUMNS, Renames, check_renames, mapping_rows, match_columns
 from backorder_forecast.names import by_table, plain_name
 from backorder_forecast.schema import PRODUCTS, TABLES, Column
+from backorder_forecast.spellings import note_names
 
 ORDER_DATES = ("orderdate", "ordereddate", "bestelldatum", "auftragsdatum")
 """Columns whose name says that sales are dated by order, not by shipment."""
@@ -229,6 +230,7 @@ def read_tables(
     check_locations(drafts, as_of=day)
     check_keys(drafts)
     failures += check_skus(drafts, unknown_sku=unknown_sku)
+    note_names(drafts)
     if day is None:
         day = _default_day(drafts, today, failures)
     failures += _emptied(drafts, day)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import backorder_forecast as bf
-from backorder_forecast.spellings import bare_code, spelled_otherwise
+from backorder_forecast.spellings import bare_code, rarer_spellings, spelled_otherwise
 
 SKUS = ["001207", "040117", "161000", "161001"]
 
@@ -132,3 +132,54 @@ def test_an_item_without_stock_is_named_with_its_location() -> None:
     (note,) = (note for note in plan.notes if "no stock record" in note)
     assert note.startswith("6 items have no stock record")
     assert note.endswith("such as 001207 at North, 001207 at South, 040117 at North")
+
+
+def bought(suppliers: list[str]) -> pd.DataFrame:
+    return orders(["001207"] * len(suppliers)).assign(supplier=suppliers)
+
+
+def spelled(tables: bf.Tables) -> pd.DataFrame:
+    rows = tables.quality[tables.quality["rule"].str.endswith("spelled in two ways")]
+    return rows.set_index(["table", "rule"])
+
+
+def test_suppliers_spelled_in_two_ways_are_listed_and_stay_two() -> None:
+    names = ["ACME Ltd"] * 9 + ["Acme Ltd.", "acme  ltd", "Acme", "Bolt"]
+    products = pd.DataFrame({"sku": SKUS, "supplier": ["ACME-LTD", "Bolt", "Bolt", " Bolt "]})
+    tables = bf.read_tables({"sales": sales(), "purchase_orders": bought(names), "products": products})
+    found = spelled(tables)
+    rule = "suppliers spelled in two ways"
+    assert sorted(found.index) == [("products", rule), ("purchase_orders", rule)]
+    row = found.loc[("purchase_orders", rule)]
+    assert (row["rows_read"], row["rows_used"], row["rows_merged"], row["rows_set_aside"]) == (2, 2, 0, 0)
+    assert row["examples"] == (
+        "Acme Ltd. (1 row here) against ACME Ltd (9 in all tables); acme  ltd (1 row here) against ACME Ltd (9 in all"
+        " tables)"
+    )
+    assert row["effect"].startswith("taken as different suppliers, so their orders and lead times are told apart")
+    assert row["effect"].endswith("if they are one, write one name in all tables")
+    assert found.loc[("products", rule), "rows_read"] == 1
+    assert {"ACME Ltd", "Acme Ltd.", "acme  ltd", "Acme"} <= set(tables.purchase_orders["supplier"])
+
+
+def test_locations_spelled_in_two_ways_are_listed() -> None:
+    places = sales().assign(location=["North 1", "South"] * 60)
+    shelves = stock().assign(location=["north-1", "South", "South", "North-11"])
+    found = spelled(bf.read_tables({"sales": places, "inventory": shelves}))
+    assert found.index.tolist() == [("inventory", "locations spelled in two ways")]
+    assert found.iloc[0]["examples"] == "north-1 (1 row here) against North 1 (60 in all tables)"
+
+
+def test_names_that_are_one_or_two_need_no_row() -> None:
+    names = ["Acme", "Acme", " Acme ", "Acme Two", "1-1", "11", "1.1", "-", "--"]
+    tables = bf.read_tables({"sales": sales(), "purchase_orders": bought(names)})
+    assert list(spelled(tables)["examples"]) == ["1.1 (1 row here) against 1-1 (1 in all tables)"]
+
+
+@given(st.lists(st.text(" aA1.-é", min_size=1, max_size=6), min_size=1, unique=True))
+def test_of_spellings_of_one_name_all_but_one_are_listed(names: list[str]) -> None:
+    counts = pd.Series(range(1, len(names) + 1), index=names)
+    found = rarer_spellings(counts)
+    assert found["given"].is_unique
+    assert not set(found["given"]) & set(found["known"])
+    assert (counts[found["known"]].to_numpy() > counts[found["given"]].to_numpy()).all()

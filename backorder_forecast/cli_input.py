@@ -43,7 +43,14 @@ ColumnsFile = Annotated[
         help='TOML or JSON file: table, then given name = our name ("" to ignore the column).',
     ),
 ]  # fmt: skip
-DateFormat = Annotated[str | None, typer.Option(help="How dates are written, such as %d/%m/%Y, where it is ambiguous.")]
+DateFormat = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[TABLE=]PATTERN",
+        help="How dates are written, such as %d/%m/%Y, where it is ambiguous; sales=%d.%m.%Y for one table. May be"
+        " given again: a pattern without a table is that of all others.",
+    ),
+]
 DecimalMark = Annotated[Decimal | None, typer.Option("--decimal", help="Decimal mark where numbers leave it open.")]
 UnknownSkus = Annotated[UnknownSku, typer.Option("--unknown-sku", help="Rows whose SKU is not in products.")]
 DropDuplicates = Annotated[bool, typer.Option("--drop-duplicates", help="Count rows that repeat another once.")]
@@ -54,7 +61,8 @@ Sheets = Annotated[
 
 
 def read_source(
-    source: Path, as_of: str | None = None, columns: Path | None = None, date_format: str | None = None,
+    source: Path, as_of: str | None = None, columns: Path | None = None,
+    date_format: Sequence[str] | None = None,
     decimal: str | None = None, unknown_sku: str = UnknownSku.set_aside, drop_duplicates: bool = False,
     sheets: Sequence[str] | None = None,
 ) -> Tables:  # fmt: skip
@@ -62,7 +70,8 @@ def read_source(
     from backorder_forecast.tables import read_tables
 
     return read_tables(
-        source, as_of=as_of, columns=None if columns is None else _renames(load_file(columns)), date_format=date_format,
+        source, as_of=as_of, columns=None if columns is None else _renames(load_file(columns)),
+        date_format=_date_formats(date_format or []),
         decimal=None if decimal is None else str(decimal), unknown_sku=str(unknown_sku),
         drop_duplicates=drop_duplicates, sheets=_sheets(sheets or []),
     )  # fmt: skip
@@ -96,6 +105,25 @@ def _renames(values: dict[str, Any]) -> dict[str, Any]:
         else names
         for table, names in values.items()
     }
+
+
+def _date_formats(given: Sequence[str]) -> dict[str, str] | None:
+    """Patterns by table; `OTHERS` for the one without a table."""
+    from backorder_forecast.tables import OTHERS
+
+    patterns: dict[str, str] = {}
+    for text in given:
+        # A pattern may hold the mark itself, but no table is called %d.
+        table, mark, pattern = text.partition("=")
+        if not mark or "%" in table:
+            table, pattern = OTHERS, text
+        if not (table and pattern):
+            raise InvalidSettings(f"--date-format takes PATTERN or TABLE=PATTERN, such as sales=%d.%m.%Y; got {text!r}")
+        if table in patterns:
+            about = "gives two patterns without a table" if table == OTHERS else f"names {table} twice"
+            raise InvalidSettings(f"--date-format {about}, {patterns[table]!r} and {pattern!r}; give it once")
+        patterns[table] = pattern
+    return patterns or None
 
 
 def _sheets(given: Sequence[str]) -> dict[str, str]:

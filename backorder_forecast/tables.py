@@ -38,6 +38,8 @@ from backorder_forecast.names import by_table, plain_name
 from backorder_forecast.schema import PRODUCTS, TABLES, Column
 from backorder_forecast.spellings import note_names
 
+OTHERS = "*"
+"""Stands for all tables that `date_format` does not name."""
 ORDER_DATES = ("orderdate", "ordereddate", "bestelldatum", "auftragsdatum")
 """Columns whose name says that sales are dated by order, not by shipment."""
 STRAY = "one of a row or two dated long after all others: a slip; give as_of if it is none"
@@ -173,7 +175,8 @@ def read_tables(
     columns
         Per table: source column -> field, or None to ignore it, such as {"sales": {"StockCode": "sku"}}.
     date_format
-        How dates are written where the day/month order cannot be seen: "%d/%m/%Y", one per table, or one per column.
+        How dates are written where the day/month order cannot be seen: "%d/%m/%Y", one per table ("*" for all others),
+        or one per column.
     decimal
         Decimal mark of numbers in text where it cannot be seen: "." or ",".
     drop_duplicates
@@ -252,15 +255,16 @@ def _read_drafts(
 ) -> tuple[dict[str, Draft], list[dict[str, str]]]:
     renames, problems = check_renames(columns)
     failures += problems + _not_given("columns=", renames, found)
-    patterns, problems = by_table("date_format=", date_format) if isinstance(date_format, Mapping) else ({}, [])
+    named = dict(date_format) if isinstance(date_format, Mapping) else {}
+    others = named.pop(OTHERS, None) if isinstance(date_format, Mapping) else date_format
+    patterns, problems = by_table("date_format=", named)
     failures += problems + _not_given("date_format=", patterns, found)
     drafts: dict[str, Draft] = {}
     mapping: list[dict[str, str]] = []
     for name in (n for n in TABLES if n in found.tables):
         source = found.tables[name]
         matches, problems = match_columns(source, renames.get(name, {}))
-        stated = patterns.get(name) if isinstance(date_format, Mapping) else date_format
-        formats, more = date_formats_of(stated, source, matches)
+        formats, more = date_formats_of(patterns.get(name, others), source, matches)
         problems += more
         failures += problems
         if problems and not matches.field_of:

@@ -154,3 +154,40 @@ def test_words_of_python_become_words_of_the_shell(python: str, shell: str) -> N
     assert in_shell_words(python) == shell
     assert in_shell_words(shell) == shell
     assert all_in_shell_words({"a": [python, 3, None]}) == {"a": [shell, 3, None]}
+
+
+def test_date_patterns_are_given_for_all_tables_or_for_one(shop: Path) -> None:
+    (shop / "sales.csv").write_text("sku,date,quantity\nA,03.05.2024,2\nA,04.05.2024,1\n")
+    (shop / "inventory.csv").write_text("sku,date,on_hand\nA,05/04/2024,7\n")
+    (shop / "purchase_orders.csv").write_text("supplier,order_date,received_date\nS,2024-04-02,\n")
+
+    def days(*patterns: str) -> dict[str, str]:
+        options = [word for pattern in patterns for word in ("--date-format", pattern)]
+        answer = json.loads(_run("validate", shop, "--json", *options).stdout)
+        return {r["table"]: r["understood"] for r in answer["mapping"] if r["field"].endswith("date")}
+
+    two = days("sales=%d.%m.%Y", "stock=%m/%d/%Y")
+    assert "2024-05-03 to 2024-05-04" in two["sales"]
+    assert "2024-05-04" in two["inventory"]
+    rest = days("%m/%d/%Y", "sales=DD.MM.YYYY")
+    assert rest["inventory"] == two["inventory"]
+    assert "2024-05-03 to 2024-05-04" in rest["sales"]
+    assert "--date-format" in (said := " ".join(_run("report", "--help").stdout.split()))
+    assert "sales=%d.%m.%Y" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["sales="], "--date-format takes PATTERN or TABLE=PATTERN, such as sales=%d.%m.%Y; got 'sales='"),
+        (["=%d.%m.%Y"], "got '=%d.%m.%Y'"),
+        (["%d.%m.%Y", "%d/%m/%Y"], "gives two patterns without a table, '%d.%m.%Y' and '%d/%m/%Y'; give it once"),
+        (["sales=%d.%m.%Y", "sales=%d/%m/%Y"], "names sales twice"),
+        (["salse=%d.%m.%Y"], "--date-format names an unknown table"),
+        (["backorders=%d.%m.%Y"], "--date-format names a table that is not given"),
+    ],
+)
+def test_date_patterns_that_cannot_be_meant_are_refused(shop: Path, given: list[str], told: str) -> None:
+    result = _run("validate", shop, *(word for pattern in given for word in ("--date-format", pattern)))
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.split())

@@ -140,6 +140,8 @@ def test_an_option_for_a_table_that_is_not_there_is_refused_with_the_near_name(o
 def test_an_option_takes_any_name_of_a_table_but_only_one() -> None:
     sales = pd.DataFrame({"sku": ["A"], "date": ["05/01/2024"], "quantity": [1]})
     assert bf.read_tables({"sales": sales}, date_format={"Verkauf": "%d/%m/%Y"}).as_of == pd.Timestamp("2024-01-05")
+    for option in ({"*": "%d/%m/%Y"}, {"*": "%m/%d/%Y", "sales": "%d/%m/%Y"}):
+        assert bf.read_tables({"sales": sales}, date_format=option).as_of == pd.Timestamp("2024-01-05")
     with pytest.raises(bf.InvalidTables, match=r"sales: date_format= names this table twice; found 'sale'"):
         bf.read_tables({"sales": sales}, date_format={"sales": "%d/%m/%Y", "sale": "%m/%d/%Y"})
     with pytest.raises(bf.InvalidTables, match="date_format= is not understood; found 3"):

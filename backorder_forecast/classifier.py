@@ -150,7 +150,7 @@ class StockoutClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise ValueError(f"Only binary classification is supported. The type of the target is {kind}.")
         classes, event = np.unique(labels, return_inverse=True)
         if len(classes) < 2:
-            raise ValueError(f"two classes are needed to learn from, y has one class only: {classes[0]!r}")
+            raise ValueError(f"two classes are needed to learn from, y has one class only: {classes[0]}")
         keys = [np.asarray(k) for k in (groups, times) if k is not None]
         check_consistent_length(features, *keys)
         self.classes_ = classes

@@ -214,8 +214,10 @@ def fit_effects(
     return CalendarEffects(row_of_item, table, notes, calendar, learned.values)
 
 
-def holiday_events(country: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.DataFrame:
-    """Public holidays of a country as events: kind ("holiday: Good Friday"), start, end.
+def holiday_events(
+    country: str, first: pd.Timestamp, last: pd.Timestamp, *, setting: str = "holidays_country"
+) -> pd.DataFrame:
+    """Public holidays of a country as events: kind ("holiday: Good Friday"), start, end; errors name the `setting`.
 
     Dates that the calendar only estimates and days moved to make up for a holiday share the kind of the others.
 
@@ -228,15 +230,15 @@ def holiday_events(country: str, first: pd.Timestamp, last: pd.Timestamp) -> pd.
         import holidays
     except ImportError as error:
         raise InvalidSettings(
-            "holidays_country needs the holidays library: pip install 'backorder_forecast[holidays]', or leave"
-            " holidays_country empty and list the days in events"
+            f"{setting} needs the holidays library: pip install 'backorder_forecast[holidays]', or do without and list"
+            " the days in events"
         ) from error
     code, _, region = country.strip().upper().partition("-")
     known = holidays.list_supported_countries()
     if code not in known:
-        raise unknown_option("holidays_country", code, sorted(known))
+        raise unknown_option(setting, code, sorted(known))
     if region and region not in known[code]:
-        raise unknown_option(f"part of {code} in holidays_country", region, sorted(known[code]))
+        raise unknown_option(f"part of {code} in {setting}", region, sorted(known[code]))
     years = range(first.year, last.year + 1)
     found = holidays.country_holidays(code, subdiv=region or None, years=years, language="en_US")
     rows = [(_holiday_name(name), day) for day in sorted(found) for name in found.get_list(day)]

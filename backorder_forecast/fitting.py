@@ -33,7 +33,7 @@ from backorder_forecast.plan_notes import plan_notes
 from backorder_forecast.projection import join_share
 from backorder_forecast.promise_record import no_record, replay_promises
 from backorder_forecast.queues import purchase_weights, queue_needs
-from backorder_forecast.receipts import OpenLines, open_order_lines
+from backorder_forecast.receipts import OPEN_LINE, OpenLines, open_order_lines
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, protected_days
 from backorder_forecast.supply_events import Closures, supplier_closures
@@ -234,7 +234,12 @@ def _aside_rows(stage: str, reasons: pd.DataFrame) -> pd.DataFrame:
             "rows_merged": 0,
             "rows_set_aside": 0,
             "examples": counts["examples"].astype("str"),
-            "effect": f"not used for {stage}",
+            # Such a line has waited, and that much is known of its lead time.
+            "effect": np.where(
+                counts["reason"].str.startswith(OPEN_LINE),
+                "not on order; its age counts for lead times",
+                f"not used for {stage}",
+            ),
         }
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 from backorder_forecast.csv_files import RawColumns, UnreadableFile, no_broken_rows, read_csv, sniff_csv
+from backorder_forecast.errors import InvalidTables
 from backorder_forecast.names import find_table
 from backorder_forecast.schema import TABLES
 
@@ -241,6 +242,26 @@ def _open_frame(frame: Any, name: str) -> SourceTable:
     table = _arrow_of(frame)
     about = f"{type(frame).__module__.split('.')[0]} frame"
     return SourceTable(name, "frame", about, tuple(table.column_names), lambda kinds: _from_arrow(table, kinds))
+
+
+def pandas_frame(frame: Any, name: str) -> pd.DataFrame:
+    """The pandas frame of a pandas, polars or pyarrow one; anything else raises `InvalidTables` about table `name`.
+
+    Examples
+    --------
+    >>> import pyarrow as pa
+    >>> pandas_frame(pa.table({"sku": ["A"]}), "sales")["sku"].tolist()
+    ['A']
+    """
+    if isinstance(frame, pd.DataFrame):
+        return frame
+    try:
+        table: pd.DataFrame = _arrow_of(frame).to_pandas(date_as_object=False)
+    except UnreadableFile as error:
+        what = error.what_to_do.removesuffix(", or a path")
+        problem = error.problem.replace("neither a frame nor a path", "no frame")
+        raise InvalidTables([{"table": name, "problem": problem, "found": error.found, "what_to_do": what}]) from error
+    return table
 
 
 def _arrow_of(frame: Any) -> Any:

@@ -108,14 +108,14 @@ def work_calendars(codes: Mapping[str, str], first: int, last: int) -> WorkCalen
         if re.fullmatch("[01]*", code):
             if len(code) != 7 or "1" not in code:
                 raise InvalidSettings(
-                    "a week is seven signs, 1 for a working day, Monday first, such as 1111100;"
+                    "a week is seven signs, 1 for a working day (at least one), Monday first, such as 1111100;"
                     f" got {code!r} for {supplier}"
                 )
             week = code
         else:
-            found = holiday_events(
-                code, pd.Timestamp(days[0]), pd.Timestamp(min(days[-1], np.datetime64("2099-12-31")))
-            )
+            last_day = pd.Timestamp(min(days[-1], np.datetime64("2099-12-31")))
+            setting = f"supplier_calendars of {supplier}"
+            found = holiday_events(code, pd.Timestamp(days[0]), last_day, setting=setting)
             free = found["start"].to_numpy().astype("datetime64[D]")
         counts[supplier] = np.cumsum(np.is_busday(days, weekmask=week, holidays=free)).astype(np.int64)
         ratios[supplier] = 7.0 / week.count("1")

@@ -25,7 +25,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.errors import InvalidSettings
+from backorder_forecast.errors import InvalidSettings, InvalidTables
+from backorder_forecast.formats import pandas_frame
 from backorder_forecast.lead_cases import cases_of, line_times, lines_of_laws
 from backorder_forecast.lead_check import LeadCheck, check_lead_times, fit_choice
 from backorder_forecast.lead_days import WorkCalendars, add_business_days, business_days_between, work_calendars
@@ -33,7 +34,9 @@ from backorder_forecast.lead_laws import TAIL_GRIDS, FloatArray, IntArray, law_q
 from backorder_forecast.lead_promises import PromiseLaws, fit_promises, named_days
 from backorder_forecast.lead_tree import KEYS, key_index, law_tree, match_keys, never_share, stated_days
 from backorder_forecast.order_lines import (
+    NEEDED,
     NO_DAY,
+    TABLE,
     OrderLines,
     day_numbers,
     known_day,
@@ -42,7 +45,7 @@ from backorder_forecast.order_lines import (
     remark,
     text_of,
 )
-from backorder_forecast.order_remarks import far_remark, order_remarks
+from backorder_forecast.order_remarks import far_remark, long_remark, order_remarks
 from backorder_forecast.scorecards import scorecard
 from backorder_forecast.settings import Settings
 
@@ -121,6 +124,7 @@ class LeadTimes:
         -------
         DataFrame with the index of `new_orders` and the levels as columns, whole days; inf beyond the tail.
         """
+        new_orders = pandas_frame(new_orders, "new_orders")
         wanted, laws = _checked(levels), self.law_rows(new_orders)
         values = law_quantiles(self.cdf, self.tail, laws, wanted)
         placed = np.full(len(new_orders), known_day(self.as_of))
@@ -158,6 +162,7 @@ class LeadTimes:
         -------
         DataFrame with the index of `open_orders` and the levels as columns, whole days; NaN without an order date.
         """
+        open_orders = pandas_frame(open_orders, "open_orders")
         need_columns(open_orders, ["order_date"])
         laws, wanted = self.law_rows(open_orders), _checked(levels)
         day = known_day(self.as_of if as_of is None else as_of)
@@ -289,7 +294,7 @@ def fit_lead_times(
     Raises
     ------
     InvalidTables
-        If a needed column is missing. Unusable rows are set aside, see `LeadTimes.set_aside`.
+        If a needed column is missing, or holds no date at all. Unusable rows are set aside, see `LeadTimes.set_aside`.
 
     Notes
     -----
@@ -309,6 +314,9 @@ def fit_lead_times(
     True
     """
     settings = Settings() if settings is None else settings
+    purchase_orders = pandas_frame(purchase_orders, TABLE)
+    need_columns(purchase_orders, NEEDED)
+    _some_dates(purchase_orders)
     orders = order_lines(purchase_orders, as_of=as_of)
     longest = settings.max_lead_time_days
     calendars = _calendars(orders, settings)
@@ -326,7 +334,7 @@ def fit_lead_times(
     laws["check_n"] = laws["check_n"].fillna(0).astype(np.int64)
     laws["p_never_arrives"] = never_share(tree, cases_of(times, choice.half_life_days), choice.k)
     laws["disruption_probability"] = np.nan
-    quality = order_remarks(orders)
+    quality = pd.concat([order_remarks(orders), long_remark(orders, longest)])
     unknown = sorted(set(settings.supplier_calendars) - set(orders.lines["supplier"]))
     words = "not used: no order known by now names this supplier, check how it is spelled"
     quality = pd.concat([quality, remark("calendar of an unknown supplier", words, len(unknown), unknown)])
@@ -356,8 +364,25 @@ def _calendars(orders: OrderLines, settings: Settings) -> WorkCalendars:
     return work_calendars(settings.supplier_calendars, first, day + settings.max_lead_time_days * TAIL_GRIDS)
 
 
+def _some_dates(purchase_orders: pd.DataFrame) -> None:
+    """Raise where none of the dates of orders, or of receipts, is one: such a table teaches nothing."""
+    problems = []
+    for column in ("order_date", "received_date"):
+        days, wrong = day_numbers(purchase_orders[column])
+        if wrong.any() and not (days != NO_DAY).any():
+            found = str(purchase_orders[column].iloc[int(wrong.argmax())])
+            what = "write dates as 2024-01-31, or read the table by read_tables, which takes date_format"
+            problem = {"table": TABLE, "column": column, "problem": "no value is a date"}
+            problems.append(problem | {"found": found, "what_to_do": what})
+    if problems:
+        raise InvalidTables(problems)
+
+
 def _checked(levels: Sequence[float]) -> FloatArray:
-    values = np.asarray(list(levels), dtype=np.float64)
+    try:
+        values = np.asarray(list(levels), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidSettings(f"levels lists probabilities, as in [0.1, 0.5, 0.9]; got {levels!r}") from error
     if not ((values > 0) & (values < 1)).all():
         raise InvalidSettings(f"levels lie strictly between 0 and 1, got {list(levels)}")
     return values

@@ -130,6 +130,22 @@ def remark(rule: str, effect: str, rows: int, found: Sequence[str]) -> pd.DataFr
     return pd.DataFrame([values] if rows else [], columns=list(REMARK_COLUMNS))
 
 
+def order_names(lines: pd.DataFrame) -> list[str]:
+    """What to call orders, by whatever is known of po_id, supplier and sku.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> order_names(pd.DataFrame({"po_id": ["7", ""], "supplier": ["", "ACME"], "sku": ["A", ""]}))
+    ['order 7, sku A', 'order of ACME']
+    """
+    rows = zip(lines["po_id"], lines["supplier"], lines["sku"], strict=True)
+    return [
+        "order" + (f" {po}" if po else "") + (f" of {supplier}" if supplier else "") + (f", sku {sku}" if sku else "")
+        for po, supplier, sku in rows
+    ]
+
+
 def need_columns(frame: pd.DataFrame, needed: Sequence[str]) -> None:
     """Raise `InvalidTables` if purchase orders lack a column."""
     missing = [c for c in needed if c not in frame]
@@ -332,20 +348,20 @@ def _told_again(told: NDArray[np.int64], base: NDArray[np.int64], rest: NDArray[
     return last > first
 
 
-def _names(rows: pd.DataFrame) -> pd.Series:
-    names: pd.Series = "order " + rows["po_id"] + " of " + rows["supplier"] + ", sku " + rows["sku"]
-    return names
-
-
 def _revisions(rows: pd.DataFrame, quantity: NDArray[np.float64]) -> pd.DataFrame:
-    pairs = zip(_names(rows.head(3)), rows["quantity_ordered"].head(3), quantity[:3], strict=True)
+    pairs = zip(order_names(rows.head(3)), rows["quantity_ordered"].head(3), quantity[:3], strict=True)
     found = [f"{name}: {before:,.10g} became {now:,.10g}" for name, before, now in pairs]
     return remark("ordered quantity was revised", "the latest quantity of the order line counts", len(rows), found)
 
 
 def _schedules(rows: pd.DataFrame) -> pd.DataFrame:
     words = "each row is a schedule line of its own; drop_duplicates=True counts rows that are alike once"
-    return remark("several open rows of one order", words, len(rows), _names(rows).drop_duplicates().head(3).tolist())
+    return remark(
+        "several open rows of one order",
+        words,
+        len(rows),
+        order_names(rows.drop_duplicates(["po_id", "supplier", "sku"]).head(3)),
+    )
 
 
 def _shares(rows: pd.DataFrame) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

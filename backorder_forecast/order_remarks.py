@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from backorder_forecast.order_lines import UNREAD_RECORD, OrderLines, remark
+from backorder_forecast.order_lines import UNREAD_RECORD, OrderLines, order_names, remark
 
 _MORE = 1.0 + 1e-9
 
@@ -72,6 +72,18 @@ def order_remarks(orders: OrderLines) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def long_remark(orders: OrderLines, longest: int) -> pd.DataFrame:
+    """Row on receipts that took longer than the grid of the lead-time laws; none where there are none."""
+    slow = orders.receipts[(orders.receipts["days"] > longest).to_numpy()]
+    names = order_names(orders.lines.iloc[slow["line"].to_numpy()[:3]])
+    found = [f"{name}: {days:,} days" for name, days in zip(names, slow["days"], strict=False)]
+    words = (
+        f"counts as longer than {longest:,} days (Settings.max_lead_time_days), where lead times are not told apart;"
+        " raise it if such long ones are true"
+    )
+    return remark("receipt beyond the longest lead time", words, len(slow), found)
+
+
 def far_remark(orders: OrderLines, *, longest: int, fillers: bool) -> pd.DataFrame:
     """Row on open lines whose named date lies more than `longest` days after the order; none where there are none."""
     lines = orders.lines
@@ -86,9 +98,7 @@ def far_remark(orders: OrderLines, *, longest: int, fillers: bool) -> pd.DataFra
 
 
 def _names(lines: pd.DataFrame) -> list[str]:
-    some = lines.head(3)
-    names: list[str] = ("order " + some["po_id"] + " of " + some["supplier"] + ", sku " + some["sku"]).tolist()
-    return names
+    return order_names(lines.head(3))
 
 
 def _recorded(lines: pd.DataFrame) -> list[str]:

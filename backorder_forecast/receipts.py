@@ -28,6 +28,7 @@ from backorder_forecast.order_lines import (
     OrderLines,
     known_day,
     order_lines,
+    order_names,
     remark,
     text_of,
 )
@@ -43,6 +44,8 @@ __all__ = [
 ]
 
 _KEYS = ("supplier", "sku", "location")
+OPEN_LINE = "open line"
+"""Words with which the reasons begin for which a line that is still open is not on order."""
 NEARLY_ALL = 0.99
 """Share of receipts after whose duration a rest is called long overdue. Judgement."""
 OWN_RECEIPTS = 20
@@ -112,8 +115,8 @@ def open_order_lines(
     lines["age_days"] = (found.as_of - lines["order_date"]).dt.days.astype(np.int64)
     no_sku = (lines["sku"] == "").to_numpy()
     no_item, no_quantity = ~no_sku & (code < 0), (code >= 0) & lines["quantity_ordered"].isna().to_numpy()
-    reasons = (("sku", "open line without a sku", no_sku), ("sku", "open line of an unknown item", no_item),
-               ("quantity_ordered", "open line without an ordered quantity", no_quantity))  # fmt: skip
+    reasons = (("sku", f"{OPEN_LINE} without a sku", no_sku), ("sku", f"{OPEN_LINE} of an unknown item", no_item),
+               ("quantity_ordered", f"{OPEN_LINE} without an ordered quantity", no_quantity))  # fmt: skip
     parts = [found.set_aside, *(_aside(lines[wrong], column, reason) for column, reason, wrong in reasons)]
     columns = [
         "item", "po_id", *_KEYS, "category", "order_date", "promised_date", "confirmed_date", "quantity", "age_days",
@@ -288,18 +291,16 @@ def _quiet_rests(found: OrderLines, lines: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _quiet_remark(lines: pd.DataFrame) -> pd.DataFrame:
     some = lines.head(3)
-    names = "order " + some["po_id"] + " of " + some["supplier"] + ", sku " + some["sku"]
     since = some["received_date"].dt.strftime("%Y-%m-%d")
-    last = ": nothing came since " + since
+    last = [f"{name}: nothing came since {day}" for name, day in zip(order_names(some), since, strict=True)]
     words = "still counts as on order, though 99 % of receipts took less; give cancelled_date if it will not come"
-    return remark("rest of an order line is long overdue", words, len(lines), (names + last).tolist())
+    return remark("rest of an order line is long overdue", words, len(lines), last)
 
 
 def _aside(lines: pd.DataFrame, column: str, reason: str) -> pd.DataFrame:
-    found = lines[column].astype("str").fillna("") + " on order " + lines["po_id"] + " of " + lines["supplier"]
     return pd.DataFrame(
-        {"table": TABLE, "row": pd.NA, "column": column, "reason": reason, "found": found.to_numpy()}
-    ).astype({"row": "Int64"})
+        {"table": TABLE, "row": pd.NA, "column": column, "reason": reason, "found": order_names(lines)}
+    ).astype({"row": "Int64", "found": "str"})
 
 
 @nb.njit(cache=True, nogil=True)

@@ -100,7 +100,8 @@ class Scenario:
                 raise unknown_option("demand_factor key", by, BY)
             bad = {k: f for k, f in factors.items() if not (_is_number(f) and f >= 0)}
             if bad:
-                raise InvalidSettings(f"demand factors are 0 or more, got {bad}")
+                given = next(iter(bad.values())) if by == "all" else bad
+                raise InvalidSettings(f"demand factors are 0 or more, got {given!r} for {by}")
         if any(not (_is_number(v) and v >= 0) for v in self.on_hand.values()):
             raise InvalidSettings(f"on_hand is 0 or more, got {dict(self.on_hand)}")
         if any(not (_is_number(d) and d == int(d)) for d in self.supplier_delay_days.values()):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, wraps
 from itertools import pairwise
+from numbers import Real
 from pathlib import Path
 from textwrap import fill, indent
 from types import MappingProxyType
@@ -50,13 +51,66 @@ _SHARES = (
 _WHOLE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
     "init_periods", "max_path_days", "max_cutoff_days", "global_rows", "global_origins", "smooth_items",
-    "learned_flag_rows", "promise_origins",
+    "learned_flag_rows", "promise_origins", "seed", "workers",
 )  # fmt: skip
 _POSITIVE = (
     "horizon_days", "n_paths", "bucket_size", "review_days", "max_lead_time_days", "default_lead_time_days",
     "variance_shrink_n", "init_periods", "max_path_days",
     "global_rows", "global_origins", "event_shrink_units", "learned_flag_rows",
 )  # fmt: skip
+
+
+_OF_TEXT = ("supplier_calendars", "notice_templates")
+"""Tables whose values are text; those of the others are numbers, alone or in pairs."""
+
+
+def kind_problem(name: str, wanted: Any, value: Any) -> str:
+    """What is wrong with the kind of a value for a setting whose default is `wanted`; empty if nothing is.
+
+    Examples
+    --------
+    >>> kind_problem("horizon_days", 90, "30")
+    "horizon_days is a number, got '30'"
+    >>> kind_problem("supplier_calendars", {}, {"ACME": 5})
+    "supplier_calendars is a table of text, got {'ACME': 5}"
+    """
+    if isinstance(wanted, bool):
+        kind, fits = "choice of true and false", _is_flag(value)
+    elif isinstance(wanted, str):
+        kind, fits = "text", isinstance(value, str)
+    elif isinstance(wanted, Mapping):
+        sample = "" if name in _OF_TEXT else next(iter(wanted.values()), 0.0)
+        words = {str: "text", tuple: "pairs of numbers"}.get(type(sample), "numbers")
+        kind, fits = (
+            f"table of {words}",
+            isinstance(value, Mapping) and all(_is_like(sample, v) for v in value.values()),
+        )
+    elif isinstance(wanted, tuple):
+        kind, fits = "list of numbers", _is_list(value) and all(_is_number(v) for v in value)
+    else:
+        kind, fits = "number", _is_number(value)
+    return "" if fits else f"{name} is a {kind}, got {dict(value) if isinstance(value, Mapping) else value!r}"
+
+
+def _is_like(sample: Any, value: Any) -> bool:
+    if isinstance(sample, str):
+        return isinstance(value, str)
+    if isinstance(sample, tuple):
+        return _is_list(value) and len(value) == len(sample) and all(_is_number(v) for v in value)
+    return _is_number(value)
+
+
+def _is_flag(value: Any) -> bool:
+    # numpy has a class of this name of its own.
+    return isinstance(value, bool) or type(value).__name__ in ("bool", "bool_")
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not _is_flag(value)
 
 
 def _frozen(value: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -206,8 +260,8 @@ class Settings:
     """Whether flags average the projected chance with one learned from past snapshots, where there are enough of them
     (12 dates, 200 new stockouts)."""
     learned_flag_rows: int = 8_000
-    """Most rows (items at past snapshots) that the learned flag is fitted on, a few seconds; reading the past takes up to one more per thousand
-    items."""
+    """Most rows (items at past snapshots) that the learned flag is fitted on, a few seconds; reading the past takes up
+    to one more per thousand items."""
 
     # --- backorders and promises
     allocation: str = "fifo"
@@ -291,7 +345,9 @@ class Settings:
     """Stock above this quantile of demand over lead time + review + horizon is excess."""
 
     def __post_init__(self) -> None:
-        problems = list(self._problems())
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        problems = [p for p in (kind_problem(n, wanted, values[n]) for n, wanted in _defaults().items()) if p]
+        problems = problems or list(self._problems())
         if problems:
             raise InvalidSettings("; ".join(problems))
         for name in ("patience_priors", "cutoff_bands"):
@@ -357,6 +413,12 @@ class Settings:
             if name not in names:
                 raise unknown_option("setting", name, sorted(names))
         return dataclasses.replace(self, **changes)
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    fields = dataclasses.fields(Settings)
+    return {f.name: f.default_factory() if callable(f.default_factory) else f.default for f in fields}
 
 
 def _rebuild(values: dict[str, Any]) -> Settings:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from backorder_forecast.errors import InvalidSettings, unknown_option
-from backorder_forecast.settings import Settings, meanings
+from backorder_forecast.settings import Settings, kind_problem, meanings
 
 
 def settings_to_dict(settings: Settings) -> dict[str, Any]:
@@ -41,11 +41,9 @@ def settings_from_dict(values: Mapping[str, Any]) -> Settings:
         if name not in defaults:
             problems.append(str(unknown_option("setting", name, sorted(defaults))).split("; valid are")[0])
             continue
-        wanted, converted = defaults[name], _tuples(value)
-        if not _same_kind(wanted, converted):
-            problems.append(f"{name} is a {_kind_words(wanted)}, got {value!r}")
-            continue
-        given[name] = converted
+        given[name] = _tuples(value)
+        if problem := kind_problem(name, defaults[name], given[name]):
+            problems.append(problem)
     if problems:
         raise InvalidSettings("; ".join(problems))
     return Settings(**given)
@@ -77,19 +75,6 @@ def _tuples(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: _tuples(v) for k, v in value.items()}
     return tuple(_tuples(v) for v in value) if isinstance(value, (list, tuple)) else value
-
-
-def _same_kind(wanted: Any, value: Any) -> bool:
-    if isinstance(wanted, bool) or isinstance(value, bool):
-        return isinstance(wanted, bool) and isinstance(value, bool)
-    if isinstance(wanted, float):
-        return isinstance(value, (int, float))
-    return isinstance(value, Mapping if isinstance(wanted, Mapping) else type(wanted))
-
-
-def _kind_words(wanted: Any) -> str:
-    words = {bool: "choice of true and false", int: "number (int)", float: "number", str: "text", tuple: "list"}
-    return words.get(type(wanted), "table of values")
 
 
 def _value_words(value: Any) -> str:

@@ -222,3 +222,27 @@ def test_a_late_receipt_or_a_new_season_is_no_stray_row() -> None:
     assert bf.read_tables(resumed).as_of == AS_OF + pd.Timedelta(days=300)
     only = given | {"inventory": stock}
     assert bf.read_tables(only).as_of == AS_OF + pd.Timedelta(days=300), "the only stock there is, counted late"
+
+
+def test_an_open_line_without_a_quantity_is_named_and_still_tells_its_age() -> None:
+    plan = bf.make_plan(bf.read_tables(tables(with_line({"quantity_ordered": np.nan}))), settings=SETTINGS)
+    quality = plan.data_quality[plan.data_quality["rule"] == "open line without an ordered quantity"]
+    assert quality["examples"].tolist() == ["order X of ACME, sku A"]
+    assert quality["effect"].tolist() == ["not on order; its age counts for lead times"]
+    assert plan.suppliers["n_open"].tolist() == [1]
+
+
+def test_an_order_without_a_supplier_is_named_by_what_is_known() -> None:
+    quality = planned("no supplier").data_quality
+    assert quality.loc[quality["rule"] == "order without a supplier", "examples"].tolist() == ["order X, sku A"]
+
+
+def test_receipts_beyond_the_longest_lead_time_are_counted() -> None:
+    old = history().assign(order_date=lambda f: f["order_date"] - pd.Timedelta(days=2000))
+    lead = bf.fit_lead_times(old, as_of=AS_OF)
+    rows = lead.quality[lead.quality["rule"] == "receipt beyond the longest lead time"]
+    assert rows["rows_read"].tolist() == [len(old)]
+    assert rows["examples"].iloc[0].startswith("order H0 of ACME, sku A: 2,010 days; ")
+    wide = bf.fit_lead_times(old, as_of=AS_OF, settings=bf.Settings(max_lead_time_days=3000))
+    assert "receipt beyond the longest lead time" not in set(wide.quality["rule"])
+    assert wide.quantiles(pd.DataFrame({"supplier": ["ACME"]}), [0.5])[0.5].tolist() == [2010]

@@ -144,7 +144,7 @@ def test_settings_survive_a_round_and_name_what_changed() -> None:
     ("values", "words"),
     [
         ({"horizon_days": "30"}, "horizon_days is a number"),
-        ({"horizon_days": 30.5}, "horizon_days is a number"),
+        ({"horizon_days": 30.5}, "horizon_days is a whole number"),
         ({"business_days": 1}, "business_days is a choice of true and false"),
         ({"seed": True}, "seed is a number"),
         ({"alphas": 0.1}, "alphas is a list"),

@@ -5,9 +5,11 @@ import copy
 import dataclasses
 import inspect
 import pickle
+import re
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 from backorder_forecast import clock
@@ -67,6 +69,33 @@ def test_what_the_past_may_choose_is_zero_or_positive(name: str) -> None:
 def test_counts_are_whole(name: str, value: float) -> None:
     with pytest.raises(InvalidSettings, match=f"{name} is a whole number, got {value}"):
         with_one(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("horizon_days", "30", "horizon_days is a number, got '30'"),
+        ("horizon_days", None, "horizon_days is a number, got None"),
+        ("service_level", "95%", "service_level is a number, got '95%'"),
+        ("action_cost", "x", "action_cost is a number, got 'x'"),
+        ("seed", "a", "seed is a number, got 'a'"),
+        ("seed", 1.5, "seed is a whole number, got 1.5"),
+        ("alphas", (0.1, "x"), "alphas is a list of numbers, got"),
+        ("no_crossover", "yes", "no_crossover is a choice of true and false, got 'yes'"),
+        ("supplier_calendars", "DE", "supplier_calendars is a table of text, got 'DE'"),
+        ("supplier_calendars", {"ACME": 5}, "supplier_calendars is a table of text, got {'ACME': 5}"),
+        ("cutoff_bands", {"custom": 3}, "cutoff_bands is a table of pairs of numbers, got {'custom': 3}"),
+        ("payment_hazard", {"none": "1"}, "payment_hazard is a table of numbers, got {'none': '1'}"),
+    ],
+)
+def test_a_value_of_another_kind_is_refused_in_words(name: str, value: Any, words: str) -> None:
+    with pytest.raises(InvalidSettings, match=re.escape(words)):
+        with_one(name, value)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    settings = Settings(horizon_days=np.int64(30), service_level=np.float64(0.9), no_crossover=np.bool_(True))
+    assert (settings.horizon_days, settings.service_level, settings.no_crossover) == (30, 0.9, True)
 
 
 @pytest.mark.parametrize("alphas", [(), (0.0,), (0.1, 1.5), (0.1, float("nan"))])

@@ -80,7 +80,7 @@ def kind_problem(name: str, wanted: Any, value: Any) -> str:
         kind, fits = "text", isinstance(value, str)
     elif isinstance(wanted, Mapping):
         sample = "" if name in _OF_TEXT else next(iter(wanted.values()), 0.0)
-        words = {str: "text", tuple: "pairs of numbers"}.get(type(sample), "numbers")
+        words = "text" if isinstance(sample, str) else "pairs of numbers" if isinstance(sample, tuple) else "numbers"
         kind, fits = (
             f"table of {words}",
             isinstance(value, Mapping) and all(_is_like(sample, v) for v in value.values()),

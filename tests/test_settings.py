@@ -94,7 +94,8 @@ def test_a_value_of_another_kind_is_refused_in_words(name: str, value: Any, word
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    settings = Settings(horizon_days=np.int64(30), service_level=np.float64(0.9), no_crossover=np.bool_(True))
+    values: dict[str, Any] = {"horizon_days": np.int64(30), "service_level": np.float64(0.9), "no_crossover": np.True_}
+    settings = Settings(**values)
     assert (settings.horizon_days, settings.service_level, settings.no_crossover) == (30, 0.9, True)
 
 

@@ -36,7 +36,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
     {
         # --- keys
         "sku": Column("text", "Item", "The item, as the tables name it."),
-        "location": Column("text", "Location", "Where the item is kept; empty without a location column."),
+        "location": Column("text", "Location", "Where the item is kept; empty where the tables name none."),
         "supplier": Column("text", "Supplier", "Who delivers, as the tables name it; empty where unknown."),
         "customer_id": Column("text", "Customer", "Who ordered; empty where unknown."),
         "order_id": Column("text", "Order", "The customer's order to which the line belongs."),
@@ -211,10 +211,10 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             "units", "Order", "What to order now, after minimum quantity, packs, budget and capacity."
         ),
         "reorder_point": Column(
-            "units", "Reorder point", "Quantile (column target) of the demand until an order placed now arrives."
+            "units", "Reorder point", "Quantile (see Target) of the demand until an order placed now arrives."
         ),
         "order_up_to_level": Column(
-            "units", "Order up to", "Quantile (column target) of the demand until the order of the next review arrives."
+            "units", "Order up to", "Quantile (see Target) of the demand until the order of the next review arrives."
         ),
         "safety_stock": Column(
             "units", "Safety stock", "Reorder point less the mean demand until an order placed now arrives."
@@ -251,9 +251,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "n_late": Column("count", "Late", "Judged lines that came after their first promised date, or are overdue."),
         "n_cancelled": Column("count", "Cancelled", "Lines cancelled in whole or in part."),
         "p_never_arrives": Column("share", "Never arrives", "Probability that an order is cancelled, not delivered."),
-        "on_time_share": Column(
-            "share", "On time", "Judged lines (column n_judged) that came by their first promised date."
-        ),
+        "on_time_share": Column("share", "On time", "Judged lines that came by their first promised date."),
         "lead_time_days": Column(
             "days",
             "Lead time, days",
@@ -324,8 +322,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "excess_units": Column(
             "units",
             "Excess units",
-            "Stock and open orders beyond a high quantile (setting excess_level) of the demand until lead"
-            " time, review and horizon are over.",
+            "Stock and open orders beyond a high quantile of the demand until lead time, review and horizon are over.",
         ),
         "excess_value": Column("money", "Excess value", "Excess units times the unit cost."),
         "p_unsold": Column("share", "Chance unsold", "Probability that the excess is not sold in the time looked at."),
@@ -355,7 +352,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             "How demand is forecast; NB-SES is exponential smoothing with a negative binomial law.",
         ),
         "demand_class": Column(
-            "category", "Demand class", "Pattern of demand: smooth, erratic, intermittent, lumpy, new or no_demand."
+            "category", "Demand class", "Pattern of demand: smooth, erratic, intermittent, lumpy, new or no demand."
         ),
         "mean_per_period": Column(
             "units", "Mean per period", "Level of demand per period of the forecast, without season."
@@ -401,7 +398,7 @@ OWN_NOTES: Mapping[tuple[str, str], str] = MappingProxyType(
     {
         ("wait_cutoffs", "basis"): "Whose cancellations say how long customers wait: of the item, category or product"
         " type; prior if none; band where the type's usual band decided more.",
-        ("reorders", "basis"): "What sets the quantity: cost, fill_rate or service_level.",
+        ("reorders", "basis"): "What sets the quantity: cost, fill rate or service level.",
         ("lead_times", "basis"): "Where the law comes from: history, the stated lead time, both, or the default.",
         ("wait_cutoffs", "reason"): "Why this decision: the wait of a new line, the cutoff, and what decided.",
         ("reorders", "reason"): "Why this much, or nothing, is ordered.",
@@ -418,7 +415,7 @@ OWN_NOTES: Mapping[tuple[str, str], str] = MappingProxyType(
 UNITS: Mapping[str, str] = MappingProxyType(
     {
         "units": "In units of the item.", "days": "In days.", "money": "In the currency of the input.",
-        "share": "A share: 0 to 1.", "flag": "True or false.",
+        "share": "A share (0 to 1), shown in percent.", "flag": "Yes or no.",
     }
 )  # fmt: skip
 """Unit of the values, by kind, as notes name it."""

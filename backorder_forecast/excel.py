@@ -18,6 +18,8 @@ import pandas as pd
 from backorder_forecast.errors import BackorderForecastError
 from backorder_forecast.folder import replaced_when_done
 from backorder_forecast.frames import TOO_LATE, column_kind, column_note, heading, too_late
+from backorder_forecast.reader_words import category_words, in_reader_words, sentences
+from backorder_forecast.report import frame_headings
 
 if TYPE_CHECKING:
     from xlsxwriter.format import Format
@@ -108,7 +110,7 @@ def _first_sheet(
             last = question
         lines.append(())
     if notes:
-        lines += [(("Good to know", styles.strong),), *(((note, None),) for note in notes), ()]
+        lines += [(("Good to know", styles.strong),), *(((in_reader_words(note), None),) for note in notes), ()]
     lines.append((("Sheet", styles.strong), ("Rows", styles.strong), ("", None)))
     for row, cells in enumerate(lines):
         for column, (value, style) in enumerate(cells):
@@ -116,12 +118,15 @@ def _first_sheet(
                 sheet.write_string(row, column, str(value), style)
             elif np.isfinite(value):
                 sheet.write_number(row, column, value, style)
+    named = frame_headings()
     for row, (name, frame) in enumerate(frames.items(), len(lines)):
         sheet.write_url(row, 0, f"internal:'{name}'!A1", string=name)
         sheet.write_number(row, 1, len(frame), styles.by_kind["count"])
+        about = named.get(name, "")
         if len(frame) > limit:
-            cut = f"only the first {limit:,} rows are here; {name}.parquet and {name}.csv of to_folder have all"
-            sheet.write_string(row, 2, cut)
+            cut = f"only the first {limit:,} rows are here; {name}.csv and {name}.parquet, where written, have all"
+            about = f"{about}: {cut}" if about else cut
+        sheet.write_string(row, 2, about)
     sheet.activate()
 
 
@@ -145,7 +150,7 @@ def _frame_sheet(workbook: Workbook, styles: _Styles, name: str, frame: pd.DataF
 
 def _write_cells(sheet: Worksheet, styles: _Styles, frame: pd.DataFrame, kinds: Sequence[str]) -> None:
     writers = {"date": sheet.write_datetime, "flag": sheet.write_boolean}
-    columns = [_cells(frame[c], kind) for c, kind in zip(frame.columns, kinds, strict=True)]
+    columns = [_cells(c, frame[c], kind) for c, kind in zip(frame.columns, kinds, strict=True)]
     if "order_by_date" in frame:
         at = list(frame.columns).index("order_by_date")
         pairs = zip(columns[at], too_late(frame), strict=True)
@@ -162,14 +167,16 @@ def _write_cells(sheet: Worksheet, styles: _Styles, frame: pd.DataFrame, kinds: 
                 (text if isinstance(value, str) else write)(row + 1, k, value, style)
 
 
-def _cells(values: pd.Series, kind: str) -> list[Any]:
+def _cells(column: object, values: pd.Series, kind: str) -> list[Any]:
     missing = values.isna().to_numpy()
     if kind == "date":
         plain: list[Any] = list(values.dt.to_pydatetime())
     elif kind == "flag":
         plain = [bool(v) if v is not pd.NA and v == v else None for v in values]
-    elif kind in ("text", "category"):
-        plain = values.astype(str).tolist()
+    elif kind == "category":
+        plain = [category_words(text) for text in values.astype(str)]
+    elif kind == "text":
+        plain = sentences(column, values.astype(str).tolist())
     else:
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         missing = ~np.isfinite(numbers)

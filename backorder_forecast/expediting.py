@@ -24,6 +24,8 @@ Ints = NDArray[np.int64]
 
 GRID = 20
 """Quantiles of the units short among which the express quantity is chosen."""
+LEAST_SAVING = 0.005
+"""Money below which an express order saves nothing: it would be written as 0.00."""
 COLUMNS = ("express_quantity", "express_date", "express_units", "express_saving")
 
 
@@ -104,7 +106,7 @@ def express_frame(
     order = np.argsort(units, axis=1, kind="stable")
     best = np.take_along_axis(order, np.take_along_axis(savings, order, axis=1).argmax(axis=1)[:, None], axis=1)
     quantity, served, saving = (np.take_along_axis(v, best, axis=1)[:, 0] for v in (units, serves, savings))
-    worth = (quantity > 0) & (saving > 0)
+    worth = (quantity > 0) & (saving >= LEAST_SAVING)
     frame.loc[items.index[rows], "express_quantity"] = np.where(worth, quantity, 0.0)
     frame.loc[items.index[rows], "express_date"] = clock.dates(np.where(worth, wait, np.nan)).to_numpy()
     frame.loc[items.index[rows], "express_units"] = np.where(worth, served, 0.0)

@@ -192,9 +192,9 @@ def column_note(column: str | float, frame: str = "") -> str:
     Examples
     --------
     >>> column_note("reorder_point")
-    'Quantile (column target) of the demand until an order placed now arrives. In units of the item.'
+    'Quantile (see Target) of the demand until an order placed now arrives. In units of the item.'
     >>> column_note("basis", "reorders")
-    'What sets the quantity: cost, fill_rate or service_level.'
+    'What sets the quantity: cost, fill rate or service level.'
     >>> column_note(0.9)
     'Demand of the period that is not exceeded with this probability. In units of the item.'
     """
@@ -282,7 +282,8 @@ def _share_words(value: float, _: int) -> str:
         return "<1 %"
     if 0.995 < value < 1:
         return ">99 %"
-    return f"{100 * value:,.0f} %"
+    # Adding 0 takes the sign off a rounded -0.
+    return f"{round(100 * value) + 0:,.0f} %"
 
 
 def _number_words(value: float, decimals: int) -> str:

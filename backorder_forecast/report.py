@@ -21,6 +21,7 @@ import pandas as pd
 
 from backorder_forecast.folder import replaced_when_done
 from backorder_forecast.frames import FLAGS, column_kind, column_note, column_texts, format_values, heading
+from backorder_forecast.reader_words import category_words, in_reader_words, sentences
 from backorder_forecast.summary import DATA, MONEY, ORDER, RUNS_OUT, SUPPLY, TAKE, TELL, figures
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ PAGE_ROWS = 25
 """Rows of a table on one page; also what is seen without scripts."""
 
 _BY_URGENCY = ("reorders", "wait_cutoffs", "forecasts")
+_LONG_WORDS = 20
+"""Letters from which the words of a category stand on several lines."""
 _LEFT = ("text", "category", "date", "flag")
 
 
@@ -93,7 +96,7 @@ _REST = _Section("rests", "Data and settings", DATA, "", (("data_quality", "Rows
 _BRIEF: dict[str, tuple[str | float, ...]] = {
     "stockouts": (
         "sku", "location", "flag", "p_stockout", "p_stockout_14", "p_stockout_30", "stockout_date_0.5", "order_by_date",
-        "on_hand", "on_order", "backordered", "days_of_cover", "expected_short_units", "revenue_at_risk", "cause",
+        "cause", "on_hand", "on_order", "backordered", "days_of_cover", "expected_short_units", "revenue_at_risk",
     ),
     "causes": ("sku", "location", "risk", "player", "contribution", "standard_error", "order", "cause_text"),
     "fill_dates": (
@@ -105,8 +108,8 @@ _BRIEF: dict[str, tuple[str | float, ...]] = {
         "expected_wait_days", "p_wait_within_cutoff", "max_open_quantity", "payment_terms", "basis", "reason",
     ),
     "reorders": (
-        "sku", "location", "flag", "supplier", "order_quantity", "order_by_date", "urgency", "arrival_0.5",
-        "arrival_0.9", "cost", "reason", "remark",
+        "sku", "location", "flag", "supplier", "order_quantity", "order_by_date", "arrival_0.5", "arrival_0.9", "cost",
+        "reason", "remark",
     ),
     "notices": (
         "order_id", "sku", "location", "customer_id", "kind", "old_date", "new_date", "deadline", "offer", "reason",
@@ -149,7 +152,8 @@ def write_html(
     """
     weeks = _weeks(frames.get("stockouts"), as_of)
     page = _environment().get_template("report.html.j2").render(
-        title=title, subtitle=subtitle, as_of=_date_words(as_of), notes=notes, mapping_text=mapping_text,
+        title=title, subtitle=subtitle, as_of=_date_words(as_of), notes=[in_reader_words(n) for n in notes],
+        mapping_text=mapping_text,
         tiles=_tiles(summary), weeks=weeks, flags=[f for f in FLAGS if any(week[f] for week in weeks)],
         sections=[_filled(s, frames, max_rows, pictures) for s in _sections(frames)],
         settings=[] if settings is None else settings.to_dict("records"),
@@ -158,6 +162,11 @@ def write_html(
     with replaced_when_done(path) as staged:
         staged.write_text(page, encoding="utf-8", newline="\n")
     return Path(path)
+
+
+def frame_headings() -> dict[str, str]:
+    """What the page calls each frame, by name."""
+    return {name: words for section in (*_SECTIONS, _REST) for name, words in section.frames}
 
 
 def picture_caption(risk: Mapping[Any, Any]) -> str:
@@ -206,13 +215,14 @@ def _table(
     for column in order:
         values = shown[column]
         kind = column_kind(column, values)
-        texts = column_texts(shown, column)
+        texts = sentences(column, column_texts(shown, column))
         if kind == "category":
-            texts = [text.replace("_", " ") for text in texts]
+            texts = [category_words(text) for text in texts]
         columns.append(
             {
                 "name": str(column), "head": _held(heading(column)), "note": column_note(column, name), "kind": kind,
                 "right": kind not in _LEFT, "wide": kind == "text" and max(map(len, texts), default=0) > 40,
+                "folds": kind == "category" and max(map(len, texts), default=0) > _LONG_WORDS,
                 "brief": column in brief and (any(texts) or not texts), "bar": str(column).startswith("p_stockout"),
                 "choices": _choices(column, kind, texts),
             }

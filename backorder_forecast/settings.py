@@ -181,7 +181,7 @@ class Settings:
     seed: int = 0
     """Seed of all sample paths; same input and seed, same bytes."""
     n_paths: int = 500
-    """Sample paths per item; the Monte-Carlo error of a probability is at most 0.5 / sqrt(n_paths)."""
+    """Sample paths per item; the simulation error of a probability is at most 0.5 over the square root of that number."""
     bucket_size: int = 64
     """Items simulated at once; bounds the memory, never changes a result."""
     workers: int = 0
@@ -246,7 +246,7 @@ class Settings:
     service_level: float = 0.95
     """Probability of no unmet demand per order cycle, for orders, order-by dates and avoidability."""
     critical_probability: float = 0.5
-    """P(unmet demand before a normal order arrives) from which an item is critical."""
+    """Chance of unmet demand before a normal order arrives from which an item is critical."""
     warning_probability: float = 0.2
     """The same for warning."""
     watch_probability: float = 0.05

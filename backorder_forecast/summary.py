@@ -216,7 +216,7 @@ def _quality_rows(quality: pd.DataFrame) -> list[_Row]:
     if totals.empty:
         return []
     aside, read = int(totals["rows_set_aside"].sum()), int(totals["rows_read"].sum())
-    text = f"of {read:,} read; the reasons are in data_quality"
+    text = f"of {read:,} read; the reasons are listed under data quality"
     return [(DATA, "rows set aside", aside, "count", text, "warning" if aside > 0.02 * max(read, 1) else "plain")]
 
 

@@ -82,10 +82,24 @@ def test_a_sheet_ends_and_says_so(tmp_path: Path) -> None:
     book = openpyxl.load_workbook(path, read_only=True)
     assert book["forecasts"].max_row == 11
     words = [str(v) for row in book["plan"].iter_rows(values_only=True) for v in row if v is not None]
-    assert any(w.startswith("only the first 10 rows are here; forecasts.parquet and forecasts.csv") for w in words)
+    told = "Demand forecasts: only the first 10 rows are here; forecasts.csv and forecasts.parquet, where written, have"
+    assert any(w.startswith(told) for w in words)
+    assert "Cash by date" in {w.split(":")[0] for w in words}, "each sheet is named in words"
     assert "3600" in words
     assert SHEET_ROWS + 1 == 2**20
     book.close()
+
+
+def test_notes_of_columns_and_cells_are_plain_words(tmp_path: Path) -> None:
+    days = pd.DataFrame(
+        {"sku": ["A"], "basis": ["service_level"], "already_out": [True], "reason": ["`x` is due 2024-05-06, 5% late"]}
+    )
+    frames = {"reorders": days}
+    path = write_excel(frames, tmp_path / "w.xlsx", title="t", as_of=pd.Timestamp("2024-05-06"), notes=["a=True on 5%"])
+    sheet = openpyxl.load_workbook(path)
+    assert [c.value for c in sheet["reorders"][2]] == ["A", "service level", True, "x is due 6 May 2024, 5 % late"]
+    assert sheet["reorders"]["C1"].comment.text.endswith("Yes or no.")
+    assert "the option a on 5 %" in {c.value for row in sheet["plan"].iter_rows() for c in row}
 
 
 def test_the_same_plan_gives_the_same_bytes(tmp_path: Path) -> None:

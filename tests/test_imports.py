@@ -42,7 +42,7 @@ ORDER = (
     "waits", "wait_curves", "payments", "backorders", "promise_record", "backlog", "cutoffs", "substitutes", "cash",
     "notices", "causes",
     # results
-    "summary", "folder", "report", "excel", "settings_table", "result",
+    "summary", "folder", "reader_words", "report", "excel", "settings_table", "result",
     # all stages together
     "scenario", "engine", "phantom", "facts", "hidden", "snapshots", "stockout_features",
     "probabilities", "classifier", "learned_flags", "cause_words", "explaining", "drawing", "bucket_orders",

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from plan_fixture import AS_OF, made_up_plan
 
-from backorder_forecast.frames import FRAMES, TOO_LATE, empty_frame
+from backorder_forecast.frames import COLUMNS, FRAMES, TOO_LATE, column_note, empty_frame, format_values
 from backorder_forecast.report import PAGE_ROWS, Picture, write_html
 
 _VOID = {"meta", "link", "input", "img", "br", "hr"}
@@ -238,3 +238,25 @@ def test_an_order_that_comes_too_late_says_now(tmp_path: Path) -> None:
     summary = made_up_plan().summary()
     page = write_html({"reorders": orders}, tmp_path / "late.html", title="Late", as_of=AS_OF, summary=summary)
     assert page.read_text(encoding="utf-8").count(f">{TOO_LATE}<") == 1
+
+
+@pytest.mark.parametrize("name", sorted(COLUMNS))
+def test_notes_of_columns_speak_no_python(name: str) -> None:
+    for text in (column_note(name), COLUMNS[name].heading):
+        assert not re.search(r"`|\b(True|False|None|NaN|NaT)\b|\b[a-z]+_[a-z_]+\b|\w\(", text), text
+
+
+def test_sentences_on_the_page_have_days_and_options_in_words(tmp_path: Path) -> None:
+    quality = pd.DataFrame(
+        {"table": ["sales"], "rule": ["exact duplicates"], "rows_read": 2, "rows_used": 2, "rows_merged": 0,
+         "rows_set_aside": 0, "examples": [""], "effect": ["kept; drop_duplicates=True counts each once"]}
+    )  # fmt: skip
+    note = "stock of 2024-05-06 was rolled forward by 5%"
+    page = _write(tmp_path / "p.html", {"data_quality": quality}, notes=[note])
+    words = " ".join(page.words)
+    assert "kept; the option drop_duplicates counts each once" in words
+    assert "stock of 6 May 2024 was rolled forward by 5 %" in words
+
+
+def test_a_share_that_rounds_to_nothing_has_no_sign() -> None:
+    assert format_values("share", pd.Series([-0.001, -0.04, 0.0])) == ["0 %", "-4 %", "0 %"]

@@ -55,7 +55,7 @@
         let shown = cell(text, column);
         const link = k === sku && data.links[`${text}\x1f${place < 0 ? "" : values[place]}`];
         if (link) shown = `<a href="#${link}" title="to the picture">${shown}</a>`;
-        const names = [column.right && "right", column.wide && "wide", !column.brief && "more"].filter(Boolean);
+        const names = [column.right && "right", column.wide && "wide", column.folds && "folds", !column.brief && "more"].filter(Boolean);
         return `<td class="${names.join(" ")}">${shown}</td>`;
       });
       return `<tr>${cells.join("")}</tr>`;

@@ -262,7 +262,7 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         ),
         "fill_share": Column("share", "Delivered share", "Share of the ordered quantity that was delivered."),
         "trend": Column(
-            "number", "Trend", "Days longer that orders take in the last half-year than in the year before."
+            "days", "Trend, days", "How much longer orders take in the last half-year than in the year before."
         ),
         "disruption_probability": Column(
             "share", "Disrupted", "Probability that the supplier is late with everything just now."

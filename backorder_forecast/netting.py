@@ -262,7 +262,8 @@ def _backorder_demand(
 
 
 def _fill_words(total: int, missing: int, scale: float) -> str:
-    words = f"{total / scale:,.10g} units: they count at the order date and are taken off the sales of the fill date"
+    units = f"{total / scale:,.10g} unit{'' if total == scale else 's'}"
+    words = f"{units}: counted at the order date and taken off the sales of the fill date"
     if missing:
         return (
             f"{words}; {missing / scale:,.10g} of them are not in the sales of that day: are sales dated by shipment?"

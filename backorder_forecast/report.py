@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 PAGE_ROWS = 25
 """Rows of a table on one page; also what is seen without scripts."""
 
+_ALL_ITEMS = {"backlog": "all items", "lead_times": "all items"}
+"""What an empty item stands for in a frame."""
 _BY_URGENCY = ("reorders", "wait_cutoffs", "forecasts")
 _LONG_WORDS = 20
 """Letters from which the words of a category stand on several lines."""
@@ -110,6 +112,18 @@ _BRIEF: dict[str, tuple[str | float, ...]] = {
     "reorders": (
         "sku", "location", "flag", "supplier", "order_quantity", "order_by_date", "arrival_0.5", "arrival_0.9", "cost",
         "reason", "remark",
+    ),
+    "suppliers": (
+        "supplier", "n_received", "n_open", "n_late", "n_late_now", "on_time_share", "mean_late_days", "fill_share",
+        "lead_time_days_0.1", "lead_time_days_0.5", "lead_time_days_0.9", "trend", "slower", "disruption_probability",
+    ),
+    "lead_times": (
+        "supplier", "sku", "location", "level", "n_received", "n_open", "on_time_share", "lead_time_days_0.1",
+        "lead_time_days_0.5", "lead_time_days_0.9", "mean_late_days", "trend", "slower", "basis",
+    ),
+    "items": (
+        "sku", "location", "supplier", "category", "demand_class", "mean_daily", "confidence", "confidence_reason",
+        "on_hand", "backordered", "on_order", "active", "method",
     ),
     "notices": (
         "order_id", "sku", "location", "customer_id", "kind", "old_date", "new_date", "deadline", "offer", "reason",
@@ -216,6 +230,8 @@ def _table(
         values = shown[column]
         kind = column_kind(column, values)
         texts = sentences(column, column_texts(shown, column))
+        if column == "sku" and name in _ALL_ITEMS:
+            texts = [text or _ALL_ITEMS[name] for text in texts]
         if kind == "category":
             texts = [category_words(text) for text in texts]
         columns.append(

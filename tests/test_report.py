@@ -17,7 +17,7 @@ import pytest
 from plan_fixture import AS_OF, made_up_plan
 
 from backorder_forecast.frames import COLUMNS, FRAMES, TOO_LATE, column_note, empty_frame, format_values
-from backorder_forecast.report import PAGE_ROWS, Picture, write_html
+from backorder_forecast.report import PAGE_ROWS, Picture, frame_headings, write_html
 
 _VOID = {"meta", "link", "input", "img", "br", "hr"}
 
@@ -260,3 +260,14 @@ def test_sentences_on_the_page_have_days_and_options_in_words(tmp_path: Path) ->
 
 def test_a_share_that_rounds_to_nothing_has_no_sign() -> None:
     assert format_values("share", pd.Series([-0.001, -0.04, 0.0])) == ["0 %", "-4 %", "0 %"]
+
+
+def test_tables_show_first_what_a_reader_needs(page: _Page) -> None:
+    blocks = dict(zip(frame_headings(), page.data, strict=True))
+    heads = {name: [c["name"] for c in block["columns"] if c["brief"]] for name, block in blocks.items()}
+    assert "method_reason" not in heads["items"]
+    assert heads["stockouts"].index("cause") < heads["stockouts"].index("on_hand")
+    rows = blocks["backlog"]["rows"]
+    at = [c["name"] for c in blocks["backlog"]["columns"]].index("sku")
+    assert "all items" in {row[at] for row in rows}
+    assert "" not in {row[at] for row in rows}

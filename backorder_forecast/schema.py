@@ -266,8 +266,8 @@ EVENTS = Table(
         _units("effect", "factor on demand, 1 means none"),
     ),
     "the lift of promotions and other dated events in past and future demand; closures of suppliers delay their orders,"
-    " recalls and holds of a sku or category take stock out of use and keep deliveries back (of several that an item has"
-    " ahead the first counts, later ones are not used yet)",
+    " recalls and holds of a sku or category take stock out of use and keep deliveries back (of several that an item"
+    " has ahead the first counts, later ones are not used yet)",
     "promotions count as ordinary demand, and planned ones are not foreseen (a recall in products holds stock)",
 )
 

@@ -7,11 +7,13 @@ sample paths, quantities are units of the item. Figures are built without pyplot
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
+from warnings import catch_warnings
 
 import numpy as np
 import pandas as pd
@@ -253,12 +255,12 @@ def draw_chance(axes: Axes, picture: ItemPicture) -> None:
 
 
 def picture_png(figure: Figure, *, dpi: int = 110) -> bytes:
-    """The figure as PNG bytes, the same bytes for the same figure."""
+    """The figure as PNG bytes, the same bytes for the same figure; a sign that no font has is a box."""
     return _rendered(figure, "png", {"Software": None}, dpi)
 
 
 def picture_svg(figure: Figure) -> bytes:
-    """The figure as SVG bytes, the same bytes for the same figure."""
+    """The figure as SVG bytes, the same bytes for the same figure; a sign that no font has is a box."""
     return _rendered(figure, "svg", {"Date": None, "Creator": None}, 72)
 
 
@@ -417,11 +419,9 @@ def _note(
 
 
 def _rendered(figure: Figure, kind: str, metadata: dict[str, Any], dpi: int) -> bytes:
-    import io
-
     import matplotlib as mpl
 
-    with mpl.rc_context(style()), io.BytesIO() as buffer:
+    with mpl.rc_context(style()), io.BytesIO() as buffer, catch_warnings(action="ignore", category=UserWarning):
         figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
         return buffer.getvalue()
 

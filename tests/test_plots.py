@@ -225,3 +225,9 @@ def test_the_style_is_known_to_matplotlib() -> None:
 
     with mpl.rc_context(style()):
         assert mpl.rcParams["axes.spines.top"] is False
+
+
+@pytest.mark.parametrize("sku", ["日本 語", "A$_{$1", r"$\frac$"])
+@pytest.mark.parametrize("redraw", [picture_png, picture_svg])
+def test_signs_without_a_glyph_and_dollars_are_drawn_without_a_warning(redraw: Any, sku: str) -> None:
+    assert len(redraw(plot_item(dataclasses.replace(_picture(), sku=sku, title=f"{sku} (critical)")))) > 1000

@@ -187,6 +187,22 @@ def same_rows(columns: list[pd.Series]) -> NDArray[np.bool_]:
     return same
 
 
+def column_codes(column: pd.Series) -> tuple[NDArray[np.integer[Any]], pd.Index]:
+    """Code of the value of each row, -1 where it is missing, and the distinct values; some may stand in no row.
+
+    Examples
+    --------
+    >>> codes, names = column_codes(pd.Series(["B", None, "B"], dtype="category"))
+    >>> codes.tolist(), names.tolist()
+    ([0, -1, 0], ['B'])
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        # Millions of rows are coded already: to code them again would only number the names anew.
+        return column.cat.codes.to_numpy(), column.cat.categories
+    codes, distinct = pd.factorize(column)
+    return codes, pd.Index(distinct)
+
+
 def aside_rows(table: str, rows: pd.Index, column: str, reason: str, found: pd.Series) -> pd.DataFrame:
     """Rows of the set-aside list: table, row, column, reason, found; text is categorical, there may be millions."""
     n = len(rows)

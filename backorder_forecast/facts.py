@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from backorder_forecast.clock import NEVER, period_end, period_start
 from backorder_forecast.lines import open_lines
 from backorder_forecast.order_lines import order_lines
-from backorder_forecast.panel import DECIMALS, daily_matrix, item_codes, stock_exposure, stock_levels
+from backorder_forecast.panel import DECIMALS, daily_matrix, item_codes, stock_exposure, stock_levels, walk_stock
 from backorder_forecast.phantom import HISTORY_DAYS, PastRuns, empty_share, no_runs, past_runs, written_off
 from backorder_forecast.settings import PRODUCT_TYPES, Settings
 from backorder_forecast.supply_events import item_holds
@@ -140,9 +140,9 @@ def stock_history(
         missing = np.zeros(len(items))
         notes.append("no receipts with quantities are known: past stock-outs are read from the snapshots alone")
     else:
-        levels = stock_levels(shipped, received, inventory, items, days, freq=freq)
-        on_hand = levels[:, -1]
         shipped_days, received_days = (daily_matrix(rows, items, days, freq=freq) for rows in (shipped, received))
+        levels = walk_stock(received_days, shipped_days, inventory, items, days, freq=freq)
+        on_hand = levels[:, -1]
         sold = shipped_days[:, -HISTORY_DAYS:] > 0
         day = np.searchsorted(days, inventory["date"].to_numpy(), side="right") - 1
         missing = written_off(inventory, item_codes(inventory, items), day, shipped_days, received_days)

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from backorder_forecast.accounting import aside_record, join_rows, with_moved, with_record
-from backorder_forecast.coerce import aside_rows, row_examples
-from backorder_forecast.returns import exact_reversals, same_size_rows, sums_by_day, take_back, take_fills
+from backorder_forecast.coerce import aside_rows, column_codes, row_examples
+from backorder_forecast.returns import exact_reversals, sums_by_day, take_back, take_fills
 from backorder_forecast.settings import Settings
 from backorder_forecast.tables import Tables
 
@@ -183,9 +183,13 @@ def _items(sales: pd.DataFrame, lines: _Lines) -> tuple[pd.DataFrame, Codes, Cod
 
 def _coded(first: pd.Series, second: pd.Series) -> tuple[Codes, pd.Index]:
     """Codes of both series, one behind the other, in one sorted list of names that begins with the empty one."""
-    parts = [pd.factorize(series) for series in (first, second)]
-    own = [pd.Index(uniques).astype("str") for _, uniques in parts]
-    names = pd.Index(sorted({"", *own[0], *own[1]}), dtype="str")
+    parts = [column_codes(series) for series in (first, second)]
+    # A category that no row has is no name.
+    own = [distinct.astype("str") for _, distinct in parts]
+    used = [np.zeros(len(distinct) + 1, dtype=bool) for distinct in own]
+    for seen, (codes, _) in zip(used, parts, strict=True):
+        seen[codes] = True
+    names = pd.Index(sorted({"", *own[0][used[0][:-1]], *own[1][used[1][:-1]]}), dtype="str")
     lookups = [np.append(names.get_indexer(u), 0).astype(np.int32) for u in own]
     return np.concatenate([lookup[codes] for lookup, (codes, _) in zip(lookups, parts, strict=True)]), names
 
@@ -214,16 +218,22 @@ def _reversed(sales: pd.DataFrame, code: Codes, day: Codes, quantity: Ints) -> N
     returned = quantity < 0
     if not returned.any():
         return cancelled
-    customer = np.asarray(pd.factorize(sales["customer_id"])[0], dtype=np.int32)
-    size = np.abs(quantity)
+    customer = column_codes(sales["customer_id"])[0].astype(np.int32)
+    order = _ranks(sales["order_id"])
     for known in (True, False):
-        returns = np.flatnonzero(returned & ((customer >= 0) == known))
-        if len(returns):
+        returns = returned & ((customer >= 0) == known)
+        if returns.any():
+            part = np.where(returns | ((quantity > 0) & ~cancelled), quantity, 0)
             who = customer if known else np.zeros_like(customer)
-            rows = same_size_rows(code, size, who, returns, (quantity > 0) & ~cancelled)
-            order = pd.factorize(sales["order_id"].iloc[rows].astype("str"), sort=True)[0]
-            cancelled[rows] |= exact_reversals(code[rows], day[rows], quantity[rows], who[rows], np.asarray(order))
+            cancelled |= exact_reversals(code, day, part, who, order)
     return cancelled
+
+
+def _ranks(names: pd.Series) -> Codes:
+    """Place of each name in alphabetical order, -1 where it is missing."""
+    codes, distinct = column_codes(names)
+    ranks = pd.factorize(distinct.astype("str"), sort=True)[0]
+    return np.asarray(np.append(ranks, -1).astype(np.int32)[codes])
 
 
 def _moved_rows(sales: pd.DataFrame, sold: NDArray[np.bool_], lines: _Lines) -> tuple[Ints, Ints]:

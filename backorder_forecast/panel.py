@@ -10,11 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.clock import check_freq, infer_freq, period_end, period_start
+from backorder_forecast.coerce import column_codes
 from backorder_forecast.errors import InvalidTables, NotEnoughHistory
 
 RAN_OUT = -1.0
@@ -24,6 +26,7 @@ RAN_OUT_SHARE = 0.5
 DECIMALS = 9
 """Decimals of a stock level; finer differences come from adding fractions."""
 _BLOCK = 1024
+_MOST_PAIRS = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,14 +192,11 @@ def build_panel(
             f"no complete period ({freq}) of sales lies at or before {as_of:%Y-%m-%d}; choose a finer freq or a later"
             " as_of"
         )
-    demand = np.zeros((len(items), len(periods)))
-    code, column, inside = _cells(records, items, periods, freq)
-    flat = code[inside] * len(periods) + column[inside]
-    weights = records["quantity"].to_numpy(dtype=np.float64)[inside]
-    demand += np.bincount(flat, weights=weights, minlength=demand.size).reshape(demand.shape)
-    exposure = np.ones_like(demand)
+    demand = daily_matrix(records, items, periods, freq=freq)
     if exposure_days is not None and first_day is not None:
         exposure = exposure_periods(exposure_days, first_day, periods, freq, exposure_freq)
+    else:
+        exposure = np.ones_like(demand)
     return DemandPanel(items.reset_index(drop=True), periods, freq, as_of, demand, exposure)
 
 
@@ -215,8 +215,21 @@ def stock_levels(
     back. Frames: shipments and receipts with sku, location, date, quantity; inventory with sku, location, date,
     on_hand. Returns shape (n_items, n_days), without the dust of adding fractions; NaN for items without a snapshot.
     """
-    walked = daily_matrix(receipts, items, days, freq=freq)
-    walked -= daily_matrix(shipments, items, days, freq=freq)
+    received, shipped = (daily_matrix(rows, items, days, freq=freq) for rows in (receipts, shipments))
+    return walk_stock(received, shipped, inventory, items, days, freq=freq)
+
+
+def walk_stock(
+    received: NDArray[np.float64],
+    shipped: NDArray[np.float64],
+    inventory: pd.DataFrame,
+    items: pd.DataFrame,
+    days: pd.DatetimeIndex,
+    *,
+    freq: str = "D",
+) -> NDArray[np.float64]:
+    """As `stock_levels`, from units received and shipped per item and day, shape (n_items, n_days)."""
+    walked = received - shipped
     np.cumsum(walked, axis=1, out=walked)
     code, column, inside = _cells(inventory, items, days, freq)
     counted = inventory["on_hand"].to_numpy(dtype=np.float64)[inside]
@@ -254,29 +267,28 @@ def daily_matrix(
 ) -> NDArray[np.float64]:
     """Quantities per item and day (or period of `freq`), shape (n_items, n_days): sku, location, date, quantity."""
     code, day, inside = _cells(frame, items, days, freq)
-    size = len(items) * len(days)
-    flat = code[inside] * len(days) + day[inside]
-    values = frame["quantity"].to_numpy(dtype=np.float64)[inside]
-    return (
-        np.bincount(flat, weights=values, minlength=size).astype(np.float64, copy=False).reshape(len(items), len(days))
-    )
+    return np.asarray(_sums(code, day, inside, frame["quantity"].to_numpy(np.float64), len(items), len(days)))
 
 
 def item_codes(frame: pd.DataFrame, items: pd.DataFrame) -> NDArray[np.int64]:
     """Row of each (sku, location) in `items`, -1 where it is not there."""
     if not len(frame):
         return np.empty(0, dtype=np.int64)
-    sku_code, sku_names = pd.factorize(frame["sku"])
-    location_code, location_names = pd.factorize(frame["location"].fillna(""))
-    n_locations = max(len(location_names), 1)
-    pair = sku_code.astype(np.int64) * n_locations + location_code
-    pairs, inverse = np.unique(pair, return_inverse=True)
+    sku, sku_names = column_codes(frame["sku"])
+    place, place_names = column_codes(frame["location"])
+    # A missing location is the empty one.
+    skus, places = sku_names.astype(str).to_numpy(), np.append("", place_names.astype(str).to_numpy())
+    pair = sku.astype(np.int64) * len(places)
+    pair += place
+    pair += 1
+    pairs = np.arange(len(skus) * len(places))
+    if len(pairs) > _MOST_PAIRS:
+        pairs, pair = np.unique(pair, return_inverse=True)
     known = pd.MultiIndex.from_arrays([items["sku"].astype(str), items["location"].astype(str)])
-    skus = pd.Index(sku_names).astype(str).to_numpy()
-    places = pd.Index(location_names).astype(str).to_numpy()
-    wanted = pd.MultiIndex.from_arrays([skus[pairs // n_locations], places[pairs % n_locations]])
-    codes = np.asarray(known.get_indexer(wanted), dtype=np.int64)[inverse]
-    return np.where(sku_code < 0, -1, codes)
+    wanted = pd.MultiIndex.from_arrays([skus[pairs // len(places)], places[pairs % len(places)]])
+    codes = np.append(np.asarray(known.get_indexer(wanted), dtype=np.int64), -1)[pair]
+    codes[sku < 0] = -1
+    return codes
 
 
 def _cells(
@@ -316,6 +328,16 @@ def exposure_periods(
     missing[:, at[edges][inside]] = sums[:, inside]
     length = np.asarray((period_end(periods, freq) - periods).days, dtype=np.float64) + 1.0
     return np.asarray(1.0 - missing / length)
+
+
+@nb.njit(cache=True, nogil=True)
+def _sums(code, column, inside, values, n_rows, n_columns):  # type: ignore[no-untyped-def]
+    """Values summed by cell in the order of the rows, shape (n_rows, n_columns)."""
+    out = np.zeros((n_rows, n_columns))
+    for k in range(len(code)):
+        if inside[k]:
+            out[code[k], column[k]] += values[k]
+    return out
 
 
 def _fill_both_ways(values: NDArray[np.float64]) -> NDArray[np.float64]:

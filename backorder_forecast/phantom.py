@@ -278,9 +278,7 @@ def written_off(
     both = both[both["day"] - both["day_before"] <= 2 * WRITE_OFF_DAYS]
     out = np.zeros(n_items)
     i, first, end = (both.index.to_numpy(), both["day_before"].to_numpy(), both["day"].to_numpy())
-    sums = [np.concatenate([np.zeros((len(i), 1)), values[i].cumsum(axis=1)], axis=1) for values in (shipped, received)]
-    place = np.arange(len(i))
-    left, came = (total[place, end + 1] - total[place, first + 1] for total in sums)
+    left, came = (_between(values, i, first, end) for values in (shipped, received))
     missing = both["on_hand_before"].to_numpy() + came - left - both["on_hand"].to_numpy()
     out[i] = np.where(missing > 3.0 * np.maximum(left, 1.0) / np.maximum(end - first, 1), missing, 0.0)
     return out
@@ -318,3 +316,17 @@ def _past_runs(levels, received, shipped, weight, rate_days, unlikely, counted_u
             if begin < 0 and levels[i, t] > 0 and not sold:
                 begin = t
     return found
+
+
+@nb.njit(cache=True, nogil=True)
+def _between(values, row, first, last):  # type: ignore[no-untyped-def]
+    """Units after the day `first` up to the day `last`, as a difference of running sums, shape (n_rows,)."""
+    out = np.zeros(len(row))
+    for k in range(len(row)):
+        total = before = 0.0
+        for t in range(last[k] + 1):
+            total += values[row[k], t]
+            if t == first[k]:
+                before = total
+        out[k] = total - before
+    return out

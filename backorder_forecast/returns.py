@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
-import pandas as pd
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,35 +18,15 @@ if TYPE_CHECKING:
     Codes = NDArray[np.int32]
 
 
-def same_size_rows(code: Codes, size: Ints, who: Codes, returns: Ints, sold: NDArray[np.bool_]) -> Ints:
-    """Some returns, and the sales of their item, size and customer: the only rows that can cancel each other.
-
-    `returns` are row numbers, `sold` marks the sales that may be cancelled.
-
-    Examples
-    --------
-    >>> code, size = np.array([0, 0, 1, 0], dtype=np.int32), np.array([5, 4, 5, 5])
-    >>> same_size_rows(code, size, code * 0, np.array([3]), np.array([True, True, True, False])).tolist()
-    [0, 3]
-    """
-    # A hash finds them in one pass; a collision only adds a row that the exact comparison drops again.
-    mixed = size.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    for part in (code, who):
-        mixed ^= (part.astype(np.uint64) + np.uint64(2)) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed *= np.uint64(0x94D049BB133111EB)
-    rows = np.flatnonzero(sold & pd.Series(mixed).isin(mixed[returns]).to_numpy())
-    return np.sort(np.concatenate([rows, returns]))
-
-
-def exact_reversals(code: Codes, day: Codes, quantity: Ints, who: Codes, order: Ints) -> NDArray[np.bool_]:
+def exact_reversals(code: Codes, day: Codes, quantity: Ints, who: Codes, order: Codes) -> NDArray[np.bool_]:
     """Rows that cancel each other: a return and the latest earlier or same-day sale of the same item, size, customer.
 
     Parameters
     ----------
     code, day, quantity, who
-        Item, day number, signed quantity and customer of each row, shape (n,).
+        Item, day number, signed quantity (0: takes no part) and customer of each row, shape (n,).
     order
-        Rank that decides between sales of one day, so that row order does not.
+        Rank, at least -1, that decides between sales of one day, so that row order does not.
 
     Examples
     --------
@@ -55,12 +34,9 @@ def exact_reversals(code: Codes, day: Codes, quantity: Ints, who: Codes, order: 
     >>> exact_reversals(one, np.array([1, 2, 3]), np.array([5, 5, -5]), one, one).tolist()
     [False, True, True]
     """
+    rows, start = _rows_with_returns(code, quantity, int(code.max(initial=-1)) + 1)
     cancelled = np.zeros(len(code), dtype=bool)
-    size = np.abs(quantity)
-    rows = np.lexsort((order, quantity < 0, day, who, size, code))
-    groups = np.stack([code[rows], size[rows], who[rows]])
-    new_group = np.append(True, (groups[:, 1:] != groups[:, :-1]).any(axis=0))
-    _match(rows, new_group, quantity, cancelled)
+    _reverse(rows, start, day, quantity, who, order, cancelled)
     return cancelled
 
 
@@ -176,18 +152,71 @@ def take_fills(code: Codes, day: Codes, size: Ints, start: Ints, days: Codes, un
 
 
 @nb.njit(cache=True, nogil=True)
-def _match(rows: Ints, new_group: NDArray[np.bool_], quantity: Ints, cancelled: NDArray[np.bool_]) -> None:
-    """Within each group, in order of time: each return cancels the latest sale still standing."""
-    stack = np.empty(len(rows), dtype=np.int64)
-    top = 0
-    for i in range(len(rows)):
-        if new_group[i]:
-            top = 0
-        row = rows[i]
-        if quantity[row] > 0:
-            stack[top] = row
-            top += 1
-        elif top > 0:
-            top -= 1
-            cancelled[stack[top]] = True
-            cancelled[row] = True
+def _rows_with_returns(code: Codes, quantity: Ints, n_items: int) -> tuple[Ints, Ints]:
+    """Rows of the items that have returns, item by item in row order, and pointers to those of each item."""
+    returned = np.zeros(n_items, dtype=np.bool_)
+    for row in range(len(code)):
+        if quantity[row] < 0:
+            returned[code[row]] = True
+    start = np.zeros(n_items + 1, dtype=np.int64)
+    for row in range(len(code)):
+        if quantity[row] != 0 and returned[code[row]]:
+            start[code[row] + 1] += 1
+    start = np.cumsum(start)
+    at = start[:-1].copy()
+    rows = np.empty(start[-1], dtype=np.int64)
+    for row in range(len(code)):
+        if quantity[row] != 0 and returned[code[row]]:
+            rows[at[code[row]]] = row
+            at[code[row]] += 1
+    return rows, start
+
+
+@nb.njit(cache=True, nogil=True)
+def _reverse(rows, start, day, quantity, who, order, cancelled):  # type: ignore[no-untyped-def]
+    """In order of time each return cancels the latest sale of its size and customer still standing."""
+    for item in range(len(start) - 1):
+        own = rows[start[item] : start[item + 1]]
+        if len(own) == 0:
+            continue
+        # Within a day sales come first. Rows mostly stand in order of time already.
+        moment, rising, n_returns = np.empty(len(own), dtype=np.int64), True, 0
+        for i in range(len(own)):
+            back = int(quantity[own[i]] < 0)
+            moment[i] = ((np.int64(day[own[i]]) * 2 + back) << 32) + np.int64(order[own[i]])
+            rising &= i == 0 or moment[i] >= moment[i - 1]
+            n_returns += back
+        if not rising:
+            own = own[np.argsort(moment, kind="mergesort")]
+        # A stack of sales for each size and customer that has a return: `group` finds it by its first return.
+        n_slots = 4
+        while n_slots < 2 * n_returns:
+            n_slots *= 2
+        group = np.full(n_slots, -1, dtype=np.int64)
+        top = np.full(n_slots, -1, dtype=np.int64)
+        for row in own:
+            if quantity[row] < 0:
+                slot = _slot(group, quantity, who, row)
+                group[slot] = row if group[slot] < 0 else group[slot]
+        below = np.empty(len(own), dtype=np.int64)
+        for i in range(len(own)):
+            row = own[i]
+            slot = _slot(group, quantity, who, row)
+            if group[slot] < 0:
+                continue
+            if quantity[row] > 0:
+                below[i], top[slot] = top[slot], i
+            elif top[slot] >= 0:
+                cancelled[row] = cancelled[own[top[slot]]] = True
+                top[slot] = below[top[slot]]
+
+
+@nb.njit(cache=True, inline="always")
+def _slot(group, quantity, who, row):  # type: ignore[no-untyped-def]
+    """Place of a size and customer in a table of row numbers with open addressing."""
+    size, last = abs(quantity[row]), len(group) - 1
+    mixed = np.uint64(size) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(who[row] + 2) * np.uint64(0xBF58476D1CE4E5B9)
+    slot = np.int64((mixed ^ (mixed >> np.uint64(29))) & np.uint64(last))
+    while group[slot] >= 0 and (abs(quantity[group[slot]]) != size or who[group[slot]] != who[row]):
+        slot = (slot + 1) & last
+    return slot

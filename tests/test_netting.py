@@ -232,7 +232,7 @@ def test_fills_are_never_taken_twice() -> None:
 
 
 def test_same_day_sales_come_before_returns() -> None:
-    zero, order = np.zeros(2, dtype=np.int32), np.zeros(2, dtype=np.int64)
+    zero, order = np.zeros(2, dtype=np.int32), np.zeros(2, dtype=np.int32)
     assert exact_reversals(zero, zero, np.array([-5, 5]), zero, order).all()
     assert not exact_reversals(zero, np.array([1, 2], dtype=np.int32), np.array([-5, 5]), zero, order).any()
 

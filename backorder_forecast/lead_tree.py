@@ -292,9 +292,11 @@ def _blend_stated(prior: FloatArray, days: FloatArray, parent_n: FloatArray, set
     if not len(at):
         return
     shape = shape_of_sd_log(settings.stated_lead_time_sd_log)
-    law = 1.0 - loglogistic_survival(np.maximum(days[at], 0.5), shape, prior.shape[1] - 1)
+    # Few lead times are stated, of many items.
+    known, row = np.unique(np.maximum(days[at], 0.5), return_inverse=True)
+    law = 1.0 - loglogistic_survival(known, shape, prior.shape[1] - 1)
     weight = parent_n[at, None]
-    prior[at] = shrink_cdf(weight, prior[at], law, k)
+    prior[at] = shrink_cdf(weight, prior[at], law[row], k)
 
 
 def _corrected(tree: Tree, cases: Cases, k: float) -> FloatArray:

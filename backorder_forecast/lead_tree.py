@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -294,9 +295,15 @@ def _blend_stated(prior: FloatArray, days: FloatArray, parent_n: FloatArray, set
     shape = shape_of_sd_log(settings.stated_lead_time_sd_log)
     # Few lead times are stated, of many items.
     known, row = np.unique(np.maximum(days[at], 0.5), return_inverse=True)
-    law = 1.0 - loglogistic_survival(known, shape, prior.shape[1] - 1)
-    weight = parent_n[at, None]
-    prior[at] = shrink_cdf(weight, prior[at], law[row], k)
+    _blend(prior, at, 1.0 - loglogistic_survival(known, shape, prior.shape[1] - 1), row, parent_n[at], float(k))
+
+
+@nb.njit(cache=True, nogil=True)
+def _blend(prior, at, laws, row, weight, k):  # type: ignore[no-untyped-def]
+    """`survival.shrink_cdf` of the rows `at` of `prior` towards their laws, in place."""
+    for j in range(len(at)):
+        for t in range(prior.shape[1]):
+            prior[at[j], t] = (weight[j] * prior[at[j], t] + k * laws[row[j], t]) / (weight[j] + k)
 
 
 def _corrected(tree: Tree, cases: Cases, k: float) -> FloatArray:

@@ -181,7 +181,7 @@ def fit_world(
     _add_surge(facts, history.panel, model, ratio, usual)
     _add_quiet_runs(facts, history.stock, model, empty_share(tables.inventory).share)
     lap("patience")
-    learned = learn_flags(tables, middle_days(lead, rows), settings, what_if=what_if)
+    learned = learn_flags(tables, middle_days(lead, rows), settings, what_if=what_if, lines=lines)
     facts["p_stockout_learned"] = learned.probability
     lap("learned_flags")
     # Without lines that wait there is nothing to promise.

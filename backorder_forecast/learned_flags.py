@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from backorder_forecast.lines import BackorderLines
 from backorder_forecast.settings import Settings
 from backorder_forecast.snapshots import Snapshots, read_snapshots
 from backorder_forecast.stockout_features import features_at
@@ -49,7 +50,9 @@ class LearnedFlags:
     note: str
 
 
-def learn_flags(tables: Tables, lead_days: Floats, settings: Settings, *, what_if: bool = False) -> LearnedFlags:
+def learn_flags(
+    tables: Tables, lead_days: Floats, settings: Settings, *, what_if: bool = False, lines: BackorderLines | None = None
+) -> LearnedFlags:
     """Learn from the past snapshots of these tables and judge the latest one.
 
     Parameters
@@ -62,11 +65,13 @@ def learn_flags(tables: Tables, lead_days: Floats, settings: Settings, *, what_i
         `learned_flag`, `learned_flag_rows`, `seed`.
     what_if
         Whether the plan assumes changes; the past says nothing of them, so the flag is off.
+    lines
+        From `open_lines` of these tables, where known already.
     """
     off = _reason_off(tables, settings, what_if)
     if off:
         return _off(len(lead_days), off)
-    snapshots = read_snapshots(tables, lead_days=lead_days)
+    snapshots = read_snapshots(tables, lead_days=lead_days, lines=lines)
     events = int(np.nansum(snapshots.new_stockouts))
     if len(snapshots.dates) < LEAST_DATES:
         return _off(len(lead_days), f"it needs {LEAST_DATES} dates of full stock, there are {len(snapshots.dates)}")

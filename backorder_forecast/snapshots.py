@@ -19,7 +19,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from backorder_forecast.errors import NotEnoughHistory
-from backorder_forecast.lines import open_lines
+from backorder_forecast.lines import BackorderLines, open_lines
 from backorder_forecast.order_lines import order_lines
 from backorder_forecast.panel import DECIMALS, item_codes
 from backorder_forecast.tables import Tables
@@ -113,7 +113,9 @@ class Snapshots:
         return out
 
 
-def read_snapshots(tables: Tables, *, lead_days: float | Floats | None = None) -> Snapshots:
+def read_snapshots(
+    tables: Tables, *, lead_days: float | Floats | None = None, lines: BackorderLines | None = None
+) -> Snapshots:
     """Stock, use, receipts, orders and waiting customers at every snapshot date.
 
     Parameters
@@ -122,6 +124,8 @@ def read_snapshots(tables: Tables, *, lead_days: float | Floats | None = None) -
         From `read_tables`; needs inventory of at least two dates.
     lead_days
         Usual lead time in days, one number or one per item of `tables.items()`; one step where not given.
+    lines
+        From `open_lines` of these tables, where known already.
 
     Raises
     ------
@@ -151,7 +155,7 @@ def read_snapshots(tables: Tables, *, lead_days: float | Floats | None = None) -
         received=_steps(item_codes(bought, items), bought["received_date"], units, len(items), dates),
         on_order=orders,
         late=late,
-        waiting=_waiting(tables, items, dates),
+        waiting=_waiting(tables, items, dates, lines),
         lead_steps=lead_steps,
         groups=_groups(items),
     )
@@ -180,11 +184,16 @@ def _steps(code: Ints, day: pd.Series, quantity: pd.Series, n_items: int, dates:
     """Quantities summed by the first snapshot at or after their day, (n_items, n_dates); later ones are left out."""
     # What lies before the step that ends at the first snapshot belongs to no step.
     begin = dates[0] - np.diff(dates)[:12].max()
-    days = pd.DatetimeIndex(day)
-    column = dates.searchsorted(days)
-    keep = (code >= 0) & np.asarray(days > begin) & (column < len(dates)) & quantity.notna().to_numpy()
-    cell = code[keep] * len(dates) + column[keep]
-    total = np.bincount(cell, quantity.to_numpy(np.float64)[keep], minlength=n_items * len(dates))
+    days = day.to_numpy().astype("datetime64[D]")
+    size = quantity.to_numpy(np.float64)
+    # All days up to the last snapshot once, instead of a search for each row.
+    first = begin.to_datetime64().astype("datetime64[D]")
+    every = np.arange(first, dates[-1].to_datetime64().astype("datetime64[D]") + 1)
+    column = dates.to_numpy().astype("datetime64[D]").searchsorted(every)
+    at = np.clip((days - first).astype(np.int64), 0, len(every))
+    keep = (code >= 0) & (at > 0) & (at < len(every)) & ~np.isnan(size)
+    cell = code[keep] * len(dates) + column[at[keep]]
+    total = np.bincount(cell, size[keep], minlength=n_items * len(dates))
     return np.asarray(total.reshape(n_items, len(dates)).round(DECIMALS))
 
 
@@ -228,11 +237,11 @@ def _orders(tables: Tables, items: pd.DataFrame, dates: pd.DatetimeIndex, days: 
     return levels[0], levels[1]
 
 
-def _waiting(tables: Tables, items: pd.DataFrame, dates: pd.DatetimeIndex) -> Floats:
+def _waiting(tables: Tables, items: pd.DataFrame, dates: pd.DatetimeIndex, lines: BackorderLines | None) -> Floats:
     """Backordered units at each snapshot."""
     if not tables.has("backorders"):
         return np.zeros((len(items), len(dates)))
-    lines = open_lines(tables.backorders, items, as_of=tables.as_of)
+    lines = lines or open_lines(tables.backorders, items, as_of=tables.as_of)
     opened, closed, shipped = lines.frame, lines.closed, lines.shipments
     shipped = shipped[shipped["date"].notna().to_numpy()]
     parts = [

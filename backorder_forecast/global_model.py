@@ -69,7 +69,7 @@ def learn(past: PastFeatures, window: int, before: int, *, max_rows: int) -> Lea
     # More threads than one save little here and cost much where cores are shared.
     with threadpool_limits(limits=1, user_api="openmp"):
         learned = _fitted(past, window, item, origin, features, anchor, len(origins))
-    return None if learned is None else replace(learned, level=_level(past, window, origins, learned, max_rows))
+        return None if learned is None else replace(learned, level=_level(past, window, origins, learned, max_rows))
 
 
 def _level(past: PastFeatures, window: int, origins: Ints, learned: Learned, max_rows: int) -> float:
@@ -130,26 +130,22 @@ def predict(past: PastFeatures, learned: Learned, window: int, columns: Sequence
 
     n_items = past.panel.n_items
     mean, variance = np.full((n_items, len(columns)), np.nan), np.full((n_items, len(columns)), np.nan)
-    for k, column in enumerate(columns):
-        item = np.flatnonzero(past.first < past.origins[column])
-        if not len(item):
-            continue
-        seen, expected = _means(past, learned, window, item, int(column))
-        with threadpool_limits(limits=1, user_api="openmp"):
-            spread = learned.spread.predict(seen)
-        mean[item, k] = expected * learned.level
-        variance[item, k] = spread * mean[item, k]
+    with threadpool_limits(limits=1, user_api="openmp"):
+        for k, column in enumerate(columns):
+            item = np.flatnonzero(past.first < past.origins[column])
+            if not len(item):
+                continue
+            seen, expected = _means(past, learned, window, item, int(column))
+            mean[item, k] = expected * learned.level
+            variance[item, k] = learned.spread.predict(seen) * mean[item, k]
     return mean, variance
 
 
 def _means(past: PastFeatures, learned: Learned, window: int, item: Ints, column: int) -> tuple[Floats, Floats]:
     """What the trees for the spread see (n, n_features + 1) and the mean by the trees for the mean (n,), one origin."""
-    from threadpoolctl import threadpool_limits
-
     features, anchor = features_at(past, item, np.full(len(item), column), window)
     binned = _binned(features, learned.edges[:-1])
-    with threadpool_limits(limits=1, user_api="openmp"):
-        ratio = np.mean([np.clip(trees.predict(binned), 0.0, _MOST) for trees in learned.means], axis=0)
+    ratio = np.mean([np.clip(trees.predict(binned), 0.0, _MOST) for trees in learned.means], axis=0)
     return np.column_stack([binned, _binned(ratio[:, None], learned.edges[-1:])]), ratio * anchor
 
 

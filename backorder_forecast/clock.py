@@ -9,6 +9,7 @@ usable in it, a later one in the next period. Day numbers count from `as_of`: da
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -131,7 +132,7 @@ class Clock:
         """Days from `as_of` to the last day of the last period."""
         return int((self.ends[-1] - self.as_of).days)
 
-    @property
+    @cached_property
     def end_days(self) -> NDArray[np.int64]:
         """Day number of each period's last day, shape (n_periods,)."""
         return np.asarray((self.ends - self.as_of).days, dtype=np.int64)
@@ -146,6 +147,10 @@ class Clock:
         >>> Clock.ahead(pd.Timestamp("2024-05-05"), "W-MON", 14).usable_periods().tolist()
         [0, 0, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2]
         """
+        return self._usable
+
+    @cached_property
+    def _usable(self) -> NDArray[np.int64]:
         first_days = np.maximum((self.starts - self.as_of).days.to_numpy(), 1)
         return np.searchsorted(first_days, np.maximum(np.arange(self.n_days + 1), 1), side="left").astype(np.int64)
 

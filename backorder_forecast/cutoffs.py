@@ -71,6 +71,11 @@ class Cutoffs:
     payments: Payments
     without: Cutoffs | None = None
 
+    def of_items(self, rows: NDArray[np.int64]) -> Cutoffs:
+        """The cutoffs of the items with these row numbers, in their order."""
+        frame = self.frame.iloc[rows].reset_index(drop=True)
+        return Cutoffs(frame, self.terms.of_items(rows), self.law.of_items(rows), self.cheap_line, self.payments)
+
 
 def fit_cutoffs(facts: pd.DataFrame, lines: BackorderLines, patience: Patience, *, settings: Settings) -> Cutoffs:
     """Cutoff of each item with its 80 % interval.

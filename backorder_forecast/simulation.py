@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -189,17 +188,33 @@ def _wait_cutoffs(
     made = (np.arange(len(queue) + 1), shelf, *supply, following, *_next_production(world, draws, start, stop))
     waits = later_when_made(waits, queue + line_units, *made)
     short = np.where(facts["stock_known"].to_numpy(dtype=bool), stock.short_units.mean(axis=1), np.nan)
-    judge = partial(
-        judge_waits, start=start, stop=stop, wait_days=waits, usable=usable, queue_quantity=queue,
+    asked = judge_waits(
+        world.cutoffs, start, stop, waits, usable=usable, queue_quantity=queue,
         arrival_days=draws.arrival_days, order_quantity=draws.order_quantity, order_start=draws.order_start,
         expected_units=short, settings=world.settings,
     )  # fmt: skip
-    asked, other = judge(world.cutoffs), world.cutoffs.without
-    without = asked if other is None or (asked["substitute_sku"] == "").all() else judge(other)
+    without, other = asked, world.cutoffs.without
+    own = np.flatnonzero((asked["substitute_sku"] != "").to_numpy())
+    if other is not None and len(own):
+        # Only an item that has a substitute would be judged otherwise without it.
+        lines, pointers = _lines_of(draws.order_start, own)
+        alone = judge_waits(
+            other.of_items(start + own), 0, len(own), waits[own], usable=usable[own], queue_quantity=queue[own],
+            arrival_days=draws.arrival_days[lines], order_quantity=draws.order_quantity[lines], order_start=pointers,
+            expected_units=short[own], settings=world.settings,
+        )  # fmt: skip
+        without = pd.concat([asked.drop(index=own.tolist()), alone.set_axis(own)]).sort_index()
     return {
         "wait_cutoffs": asked.assign(free_units=_free_units(world, facts, draws, start, stop)),
         "no_substitute": without,
     }
+
+
+def _lines_of(order_start: NDArray[np.int64], rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Open order lines of some items, one item behind the other, and pointers to those of each."""
+    count = np.diff(order_start)[rows]
+    ends = count.cumsum()
+    return np.repeat(order_start[rows] - ends + count, count) + np.arange(count.sum()), np.append(0, ends)
 
 
 def _free_units(world: World, facts: pd.DataFrame, draws: Draws, start: int, stop: int) -> NDArray[np.float64]:

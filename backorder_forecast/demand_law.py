@@ -28,6 +28,9 @@ from backorder_forecast.seasonality import SeasonalIndex
 
 _SHAPES = np.exp(np.linspace(np.log(0.01), np.log(1e4), 180))
 _BINS = 512
+_SIDE_BY_SIDE = 16
+"""Paths of one item whose streams move on together."""
+_TINY = 1e-100
 
 DemandDraw = Callable[[int, int, int], NDArray[np.float64]]
 
@@ -211,6 +214,12 @@ def _draw(keys, level, level_shape, shape, scale, zero, counted, factors, table,
         row, weight, spread = _table_row(shape[i], table.shape[0])
         level_row, level_weight, level_spread = _table_row(level_shape[i], table.shape[0])
         mixing = table[row] * (1.0 - weight) + table[row + 1] * weight
+        levels = np.ones(table.shape[1])
+        if level_spread:
+            levels = table[level_row] * (1.0 - level_weight) + table[level_row + 1] * level_weight
+        if counted[i] and spread and zero[i] <= 0.0 and m * levels.min() * mixing.min() > _TINY:
+            _draw_mixed(keys[i], m, levels, mixing, factors[i], out[i])
+            continue
         for p in range(n_paths):
             s0, s1 = streams.start(keys[i], p)
             path_level = m
@@ -234,6 +243,44 @@ def _draw(keys, level, level_shape, shape, scale, zero, counted, factors, table,
                 else:
                     out[i, p, t] = mean
     return out
+
+
+@nb.njit(cache=True, nogil=True)
+def _draw_mixed(key, level, levels, mixing, factors, out):  # type: ignore[no-untyped-def]
+    """Mixed Poisson counts of one item, (n_paths, n_periods): the streams of a few paths move on side by side.
+
+    A processor works on several paths at once where it would wait for each step of a single one.
+    """
+    n_paths = len(out)
+    first, second = np.zeros(_SIDE_BY_SIDE, dtype=np.uint64), np.zeros(_SIDE_BY_SIDE, dtype=np.uint64)
+    path_level, mean = np.zeros(_SIDE_BY_SIDE), np.zeros(_SIDE_BY_SIDE)
+    u, none = np.zeros(_SIDE_BY_SIDE), np.zeros(_SIDE_BY_SIDE)
+    busiest = mixing.max()
+    for begin in range(0, n_paths, _SIDE_BY_SIDE):
+        n = min(_SIDE_BY_SIDE, n_paths - begin)
+        for k in range(n):
+            s0, s1 = streams.start(key, begin + k)
+            bits, first[k], second[k] = streams.step(s0, s1)
+            path_level[k] = level * levels[bits >> np.uint64(55)]
+        most = path_level.max() * busiest * (1.0 + 1e-9)
+        for t in range(len(factors)):
+            if factors[t] <= 0.0:
+                continue
+            if most * factors[t] >= streams.LARGE_MEAN:
+                for k in range(n):
+                    bits, s0, s1 = streams.step(first[k], second[k])
+                    expected = path_level[k] * factors[t] * mixing[bits >> np.uint64(55)]
+                    out[begin + k, t], first[k], second[k] = streams.poisson(expected, s0, s1)
+                continue
+            # The same without a branch, over a fixed number of paths.
+            for k in range(_SIDE_BY_SIDE):
+                bits, s0, s1 = streams.step(first[k], second[k])
+                expected = path_level[k] * factors[t] * mixing[bits >> np.uint64(55)]
+                bits, first[k], second[k] = streams.step(s0, s1)
+                mean[k], u[k], none[k] = expected, streams.unit(bits), streams.surely_none(expected)
+            for k in range(n):
+                if u[k] > none[k]:
+                    out[begin + k, t] = streams.inverse_poisson(u[k], mean[k])
 
 
 @nb.njit(cache=True, inline="always")

@@ -81,6 +81,8 @@ def uniforms(key: np.uint64, n_paths: int) -> NDArray[np.float64]:
     return out
 
 
+LARGE_MEAN = 12.0
+"""Mean from which Poisson counts are drawn by transformed rejection, below by inversion."""
 _TERMS = np.array([1.0 / np.cumprod(np.arange(4.0 * j + 1.0, 4.0 * j + 5.0)) for j in range(50)])
 """1 / (k + 1), 1 / ((k + 1) (k + 2)), ... for k = 0, 4, 8, ...: four terms of the Poisson series from the k-th."""
 
@@ -88,15 +90,27 @@ _TERMS = np.array([1.0 / np.cumprod(np.arange(4.0 * j + 1.0, 4.0 * j + 5.0)) for
 @nb.njit(cache=True, inline="always")
 def poisson(mean: float, s0: np.uint64, s1: np.uint64) -> tuple[float, np.uint64, np.uint64]:
     """One Poisson count: inversion below mean 12, transformed rejection above (Hormann 1993, PTRS)."""
-    if mean >= 12.0:
-        return _large_poisson(mean, s0, s1)
+    if mean >= LARGE_MEAN:
+        return large_poisson(mean, s0, s1)
     if mean <= 0.0:
         return 0.0, s0, s1
     bits, s0, s1 = step(s0, s1)
     u = unit(bits)
-    # The series of exp(-mean) cut after an odd power lies below it: most zeros of slow items need no exponential.
-    if u <= 1.0 - mean * (1.0 - mean * (0.5 - mean / 6.0)):
-        return 0.0, s0, s1
+    return 0.0 if u <= surely_none(mean) else inverse_poisson(u, mean), s0, s1
+
+
+@nb.njit(cache=True, inline="always")
+def surely_none(mean: float) -> float:
+    """Uniform up to which there is no event for sure, without an exponential; beyond it there may be none either.
+
+    The series of exp(-mean) cut after an odd power lies below it, and most draws of slow items are zero.
+    """
+    return 1.0 - mean * (1.0 - mean * (0.5 - mean / 6.0))
+
+
+@nb.njit(cache=True, inline="always")
+def inverse_poisson(u: float, mean: float) -> float:
+    """Poisson count with this uniform, by inversion; `mean` below `LARGE_MEAN`."""
     p = math.exp(-mean)
     total = p
     square = mean * mean
@@ -114,11 +128,12 @@ def poisson(mean: float, s0: np.uint64, s1: np.uint64) -> tuple[float, np.uint64
         total = second + (three + p)
         count += int(u > first) + int(u > second) + int(u > third) + int(u > total)
         block += 1
-    return float(count), s0, s1
+    return float(count)
 
 
 @nb.njit(cache=True)
-def _large_poisson(mean: float, s0: np.uint64, s1: np.uint64) -> tuple[float, np.uint64, np.uint64]:
+def large_poisson(mean: float, s0: np.uint64, s1: np.uint64) -> tuple[float, np.uint64, np.uint64]:
+    """One Poisson count by transformed rejection."""
     b = 0.931 + 2.53 * math.sqrt(mean)
     a = -0.059 + 0.02483 * b
     inv_alpha = 1.1239 + 1.1328 / (b - 3.4)

@@ -32,7 +32,7 @@ from backorder_forecast.projection import NEVER, join_share, level_path
 from backorder_forecast.promise_record import Calibration
 from backorder_forecast.receipts import OpenLines, draw_new_orders, receipt_paths
 from backorder_forecast.settings import Settings
-from backorder_forecast.supply_events import held_back
+from backorder_forecast.supply_events import HOLD_COLUMNS, days_to_last, held_orders
 
 _BUCKET_BYTES = 64 * 2**20
 
@@ -87,15 +87,14 @@ class World:
 
     @cached_property
     def protected(self) -> NDArray[np.float64]:
-        """Days that an order of each item must last: the .95 lead time and review, with closures and delays."""
+        """Days that an order of each item must last: the .95 lead time and review, with closures, holds and delays."""
         usual = protected_days(self.lead, self.law_rows, self.facts)
-        lengthened = self.shocks.closures.lengthened(usual, self.facts["supplier"])
+        lengthened = days_to_last(usual, self.shocks.closures, self.facts)
         return np.asarray(lengthened + np.maximum(self.delays[1], 0), dtype=np.float64)
 
     @cached_property
     def n_periods(self) -> NDArray[np.int64]:
-        """Periods simulated per item: the horizon, or the .95 lead time and review, with closures and delays, where
-        that is longer."""
+        """Periods simulated per item: the horizon, or the days that an order must last where that is longer."""
         days = np.maximum(np.minimum(self.protected, self.settings.max_path_days), self.settings.horizon_days)
         return np.asarray(np.minimum(np.searchsorted(self.clock.end_days, days, side="left") + 1, self.clock.n_periods))
 
@@ -139,8 +138,7 @@ class World:
 
         Of orders that are `new` only a hold whose end is known keeps the goods back.
         """
-        columns = ("receipts_held", "release_day", "next_hold_day", "next_receipts_held", "next_release_day")
-        return held_back(days, *(self.facts[c].to_numpy()[item] for c in columns), new=new)
+        return held_orders(days, self.facts[list(HOLD_COLUMNS)].iloc[item], new=new)
 
     def next_hold(self, start: int, stop: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Periods in which the next hold of items start to stop begins and ends; the clock's number without one."""

@@ -36,7 +36,7 @@ from backorder_forecast.queues import purchase_weights, queue_needs
 from backorder_forecast.receipts import OPEN_LINE, OpenLines, open_order_lines
 from backorder_forecast.settings import Settings
 from backorder_forecast.simulation import World, protected_days
-from backorder_forecast.supply_events import Closures, supplier_closures
+from backorder_forecast.supply_events import Closures, days_to_last, supplier_closures
 
 if TYPE_CHECKING:
     from backorder_forecast.baselines import Forecaster
@@ -163,7 +163,7 @@ def fit_world(
     lap("facts")
     rows = lead.law_rows(facts[["sku", "location", "supplier", "category"]])
     usual = protected_days(lead, rows, facts)
-    protected = closures.lengthened(usual, facts["supplier"])
+    protected = days_to_last(usual, closures, facts)
     clock = plan_clock(tables.as_of, history.panel.freq, protected, settings)
     model: DemandModel
     if demand_model is None:

@@ -29,6 +29,8 @@ CLOSED = "|".join((*(rf"\b{word}" for word in STOPS), SUDDEN))
 """Words in a kind that say that a supplier stands still."""
 RECEIPTS = ("receipt", "incoming", "deliver", "inbound")
 """Words in the kind of a hold that concern what still comes in."""
+HOLD_COLUMNS = ("receipts_held", "release_day", "next_hold_day", "next_receipts_held", "next_release_day")
+"""What the facts of an item say of its deliveries on hold, now and next, as in `Holds`."""
 _DAY = np.timedelta64(1, "D")
 _NO_END = 10**6
 
@@ -202,6 +204,37 @@ def held_back(
     moved = np.maximum(days, np.where(held, release, 0)[:, None])
     inside = next_held[:, None] & (moved >= next_day[:, None]) & (moved < next_release[:, None])
     return np.where(inside, next_release[:, None], moved).astype(np.int32)
+
+
+def held_orders(days: NDArray[np.int32], items: pd.DataFrame, *, new: bool = False) -> NDArray[np.int32]:
+    """`held_back` for rows of `items`, which have `HOLD_COLUMNS`.
+
+    Examples
+    --------
+    >>> items = pd.DataFrame({"receipts_held": [True], "release_day": 9, "next_hold_day": int(NEVER),
+    ...     "next_receipts_held": False, "next_release_day": 0})
+    >>> held_orders(np.array([[4, 12]], dtype=np.int32), items, new=True).tolist()
+    [[9, 12]]
+    """
+    return held_back(days, *(items[c].to_numpy() for c in HOLD_COLUMNS), new=new)
+
+
+def days_to_last(days: NDArray[np.float64], closures: Closures, items: pd.DataFrame) -> NDArray[np.float64]:
+    """Days ahead that an order of each item must last, with the closures and holds of deliveries within, shape (n,).
+
+    `items` has `HOLD_COLUMNS` and supplier.
+
+    Examples
+    --------
+    >>> items = pd.DataFrame({"receipts_held": [True], "release_day": 9, "next_hold_day": int(NEVER),
+    ...     "next_receipts_held": False, "next_release_day": 0, "supplier": "ACME"})
+    >>> shut = Closures(pd.DataFrame({"supplier": ["ACME"], "first": [3], "last": [4], "known_end": [True]}))
+    >>> days_to_last(np.array([5.0]), shut, items).tolist()
+    [9.0]
+    """
+    lengthened = closures.lengthened(days, items["supplier"])
+    whole = np.minimum(np.ceil(lengthened), NEVER).astype(np.int32)[:, None]
+    return np.asarray(lengthened + (held_orders(whole, items, new=True) - whole)[:, 0], dtype=np.float64)
 
 
 def unmatched_notes(events: pd.DataFrame, items: pd.DataFrame, suppliers: set[str]) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from backorder_forecast.learned_flags import no_learned_flags
 from backorder_forecast.plan_notes import plan_notes
 from backorder_forecast.receipts import open_order_lines
 from backorder_forecast.scenario import Scenario
+from backorder_forecast.supply_events import days_to_last
 
 
 def changed(fitted: Fitted, scenario: Scenario) -> Fitted:
@@ -49,7 +50,7 @@ def changed(fitted: Fitted, scenario: Scenario) -> Fitted:
         known.orders, orders, world.lead, facts, closures, settings.seed, evidence=world.shocks.evidence
     )
     delays = scenario.delays(orders.frame["supplier"]), scenario.delays(facts["supplier"])
-    protected = closures.lengthened(known.usual_days, facts["supplier"]) + np.maximum(delays[1], 0)
+    protected = days_to_last(known.usual_days, closures, facts) + np.maximum(delays[1], 0)
     clock = plan_clock(as_of, fitted.history.panel.freq, protected, settings)
     model: DemandModel = world.model
     if isinstance(model, GivenDemand) and known.demand_model is not None and clock.n_periods > world.clock.n_periods:

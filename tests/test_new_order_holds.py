@@ -39,3 +39,11 @@ def test_a_closure_puts_off_what_is_ordered_later_by_the_days_that_are_left_of_i
     assert days() == 17
     for first, last, later in ((1, 7, 0), (3, 9, 2), (12, 15, 4), (20, 25, 0)):
         assert days(event("closure", first, last, supplier="ACME")) == 17 + later, (first, last)
+
+
+def test_the_plan_looks_as_far_ahead_as_a_hold_of_deliveries_lasts() -> None:
+    held = plan_of(10, delivered(), events=event("announced recall", 4, 70, sku="A"))
+    row, daily = held.reorders.iloc[0], held.items["mean_daily"].iloc[0]
+    # What comes on day 71 has to last from then on; what is wanted until then waits or is lost.
+    assert row["order_up_to_level"] > 70 * daily
+    assert (row["arrival_0.9"] - AS_OF).days == 71

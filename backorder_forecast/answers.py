@@ -17,7 +17,7 @@ from backorder_forecast.clock import DAYS_PER_PERIOD
 from backorder_forecast.cutoffs import INTERVAL
 from backorder_forecast.disruptions import PRIOR as DISRUPTION_PRIOR
 from backorder_forecast.frames import FRAMES, empty_frame
-from backorder_forecast.learned_flags import blend_flags, explain_learned, unit_margin
+from backorder_forecast.learned_flags import blend_flags, explain_learned, unit_money
 from backorder_forecast.notices import notices_frame
 from backorder_forecast.order_inputs import terms_remarks
 from backorder_forecast.order_limits import BELOW, CUT, within_limits
@@ -68,8 +68,8 @@ def assemble(fitted: Fitted, results: Sequence[BucketResult]) -> dict[str, pd.Da
         facts = world.facts[known]
         # Nothing runs out that nobody wants any more, however such items fared before.
         learned = facts["p_stockout_learned"].where(facts["mean_daily"] > 0).to_numpy(np.float64)
-        margin = unit_margin(facts, world.settings)
-        risk = blend_flags(raw["stockouts"][known], learned, margin, world.settings)
+        money = unit_money(facts, world.settings)
+        risk = blend_flags(raw["stockouts"][known], learned, money, world.settings)
         frames["stockouts"] = explain_learned(_stockouts(risk, raw["main_causes"], about))
         if len(raw["causes"]):
             frames["causes"] = _by_urgency(raw["causes"], frames["stockouts"])

@@ -71,7 +71,8 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "flag": Column(
             "category",
             "Risk",
-            "By the chance to run out before an order placed now arrives: critical, warning, watch or ok.",
+            "By what a stockout before an order placed now arrives costs, times its chance, against the cost of acting:"
+            " critical, warning, watch or ok.",
         ),
         "cause": Column(
             "text",
@@ -85,7 +86,13 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
             "share", "… learned", "The same, learned from past snapshots; empty where too little is known."
         ),
         "p_stockout_blend": Column("share", "… that decides the flag", "Mean of the projected and the learned chance."),
+        "watch_from": Column(
+            "share",
+            "Watched from",
+            "Chance from which acting pays: cost of acting over cost of a miss; empty where it never does.",
+        ),
         "flag_projected": Column("category", "Risk by projection", "The flag by the sample paths alone."),
+        "order_due": Column("flag", "Order due", "An order falls due before the next review."),
         "short_if_out": Column(
             "units", "Short if it runs out", "Units short until an order placed now arrives, if it runs out before."
         ),

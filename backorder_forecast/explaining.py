@@ -30,7 +30,7 @@ from backorder_forecast.causes import (
 )
 from backorder_forecast.clock import NEVER, Clock
 from backorder_forecast.disruptions import blamed, draw_shocked_days, shocked_arrival_days, stopped_paths
-from backorder_forecast.learned_flags import blend_flags, unit_margin
+from backorder_forecast.learned_flags import blend_flags, unit_money
 from backorder_forecast.order_inputs import day_periods
 from backorder_forecast.production import not_before
 from backorder_forecast.receipts import draw_new_orders
@@ -50,7 +50,7 @@ def explain(
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Causes of the items at watch or above of a bucket that begins with item `start`; empty where there are none.
 
-    At watch or above is the flag of the projection, by the expected cost where `Settings.action_cost` says so.
+    At watch or above is the flag of the projection, by the expected cost of a miss against that of acting.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def explain(
         One row per item, columns of `cause_frame` and cause_text; one row per item and player, see `player_frame`.
     """
     unknown = np.full(len(facts), np.nan)
-    flag = blend_flags(stockouts, unknown, unit_margin(facts, world.settings), world.settings)["flag_projected"]
+    flag = blend_flags(stockouts, unknown, unit_money(facts, world.settings), world.settings)["flag_projected"]
     rows = np.flatnonzero((flag != "ok").to_numpy())
     if not len(rows):
         return pd.DataFrame(), pd.DataFrame()

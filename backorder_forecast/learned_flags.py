@@ -14,7 +14,7 @@ so that they go on agreeing with each other. Where the classifier says nothing t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,6 +32,9 @@ LEAST_DATES = 12
 """Snapshot dates from which past stock is a history to learn from. Judgement."""
 LEAST_EVENTS = 200
 """New stockouts among them from which a classifier is fitted. Judgement."""
+ACTING_RANGE = (1 / 3, 1.5)
+"""Bounds of the probability from which acting pays over that of an item of the usual margin: what is all but certain to
+run out is not left unsaid because little is earned with it. Judgement."""
 _LEAST_WINDOWS = 50
 _SPREAD = 26
 _SMALL: dict[str, Any] = {"ratios": 0, "n_rounds": 80, "n_boosted": 1, "n_trees": 60, "min_leaf": 5}
@@ -99,12 +102,20 @@ def learn_flags(
     return LearnedFlags(probability, note)
 
 
-def blend_flags(stockouts: pd.DataFrame, learned: Floats, margin: Floats, settings: Settings) -> pd.DataFrame:
+class UnitMoney(NamedTuple):
+    """Money per unit, (n_items,): the margin that a unit short loses and what a unit costs; NaN without a price."""
+
+    margin: Floats
+    cost: Floats
+
+
+def blend_flags(stockouts: pd.DataFrame, learned: Floats, money: UnitMoney, settings: Settings) -> pd.DataFrame:
     """The frame with the three probabilities beside each other, and the flags of their mean.
 
-    With `Settings.action_cost` a flag is a decision: acting pays where probability x cost of a miss is at least the
-    cost of acting. The cost of a miss is the margin of the units short until an order placed now arrives, given that
-    the item runs out before: what comes later can still be ordered, and is the cost of no miss.
+    A flag is a decision: acting pays where probability x cost of a miss is at least the cost of acting. The cost of a
+    miss is the margin of the units short until an order placed now arrives, given that the item runs out before: what
+    comes later can still be ordered, and is the cost of no miss. The cost of acting is `Settings.action_cost` and a
+    share of what these units cost to buy, see there.
 
     Parameters
     ----------
@@ -112,46 +123,65 @@ def blend_flags(stockouts: pd.DataFrame, learned: Floats, margin: Floats, settin
         From `projection.stockout_frame`.
     learned
         Learned probabilities of the same rows, NaN where none.
-    margin
-        Money lost per unit short, of the same rows, NaN where unknown.
+    money
+        Margin and cost of a unit, of the same rows.
     settings
-        Flag thresholds, and `action_cost`.
+        Flag thresholds, `action_cost`, `default_margin_share`.
 
     Returns
     -------
     DataFrame
-        The same rows with p_stockout_projected, p_stockout_learned, p_stockout_blend, flag_projected (the
-        flag by the projected chance alone), expected_miss_cost, flag.
+        The same rows with p_stockout_projected, p_stockout_learned, p_stockout_blend, watch_from (the probability from
+        which acting pays; empty where none does), flag_projected (the flag by the projected chance alone),
+        expected_miss_cost, flag.
     """
     projected = stockouts["p_unmet_before_arrival"].to_numpy(np.float64)
     known = ~np.isnan(learned) & ~stockouts["already_out"].to_numpy(dtype=bool)
     learned = np.where(known, learned, np.nan)
     blend = np.where(known, (projected + np.where(known, learned, 0.0)) / 2.0, projected)
-    # An item is watched too where its order falls due before the next review, whatever the chance.
-    due = (stockouts["flag"] == "watch").to_numpy() & (projected < settings.watch_probability)
-    lost = stockouts["short_if_out"].to_numpy(np.float64) * margin
-    miss_cost, by_paths = blend * lost, projected * lost
+    due = stockouts["order_due"].to_numpy(dtype=bool)
+    lost = stockouts["short_if_out"].to_numpy(np.float64) * money.margin
+    factor = _acting_pays(lost, money, settings)
+    watch_from = settings.watch_probability * factor
     return stockouts.assign(
         p_stockout_projected=projected, p_stockout_learned=learned, p_stockout_blend=blend,
-        flag_projected=_flags(projected, by_paths, due, settings), expected_miss_cost=miss_cost,
-        flag=_flags(blend, miss_cost, due, settings),
+        watch_from=np.where(watch_from <= 1.0, watch_from, np.nan), expected_miss_cost=blend * lost,
+        flag_projected=_flags(projected, factor, due, settings), flag=_flags(blend, factor, due, settings),
     )  # fmt: skip
 
 
-def _flags(chance: Floats, miss_cost: Floats, due: NDArray[np.bool_], settings: Settings) -> NDArray[np.str_]:
+def _acting_pays(lost: Floats, money: UnitMoney, settings: Settings) -> Floats:
+    """Probability from which acting pays over that of an item of the usual margin; 1 without a price."""
+    share = min(settings.default_margin_share, 0.999)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        usual = share / (1.0 - share) * money.cost / money.margin
+        fixed = settings.action_cost / (settings.watch_probability * lost) if settings.action_cost > 0 else 0.0
+    # Nothing is lost with a unit sold at cost, whatever it costs.
+    own = np.clip(np.where(money.margin > 0, usual, np.inf), *ACTING_RANGE)
+    return np.where(np.isnan(money.margin), 1.0, own + fixed)
+
+
+def _flags(chance: Floats, factor: Floats, due: NDArray[np.bool_], settings: Settings) -> NDArray[np.str_]:
     levels = (settings.critical_probability, settings.warning_probability, settings.watch_probability)
-    raised = [chance >= level for level in levels]
-    if settings.action_cost > 0:
-        costs = [settings.action_cost * level / settings.watch_probability for level in levels]
-        raised = [np.where(np.isnan(miss_cost), r, miss_cost >= c) for r, c in zip(raised, costs, strict=True)]
+    raised = [chance >= level * factor for level in levels]
+    # An item is watched too where its order falls due before the next review, whatever the chance.
     raised[2] = raised[2] | due
     return np.select(raised, _FLAGS, "ok")
 
 
-def unit_margin(facts: pd.DataFrame, settings: Settings) -> Floats:
-    """Price less cost, else `default_margin_share` of the price; NaN without a price."""
+def unit_money(facts: pd.DataFrame, settings: Settings) -> UnitMoney:
+    """Margin (price less cost, at least 0) and cost of a unit; without a cost `default_margin_share` of the price.
+
+    Examples
+    --------
+    >>> facts = pd.DataFrame({"price": [10.0, 10.0], "unit_cost": [6.0, np.nan]})
+    >>> money = unit_money(facts, Settings())
+    >>> money.margin.tolist(), money.cost.tolist()
+    ([4.0, 3.0], [6.0, 7.0])
+    """
     price, cost = (facts[c].to_numpy(np.float64) for c in ("price", "unit_cost"))
-    return np.where(np.isnan(cost), settings.default_margin_share * price, np.maximum(price - cost, 0.0))
+    known = np.where(np.isnan(cost), (1.0 - settings.default_margin_share) * price, cost)
+    return UnitMoney(np.maximum(price - known, 0.0), np.where(np.isnan(price), np.nan, known))
 
 
 def explain_learned(stockouts: pd.DataFrame) -> pd.DataFrame:

@@ -158,7 +158,8 @@ def stockout_frame(
         p_stockout_7, p_stockout_14, p_stockout_30, stockout_date_0.1, stockout_date_0.5, stockout_date_0.9,
         expected_short_units, revenue_at_risk, order_by_date (empty where no date is in time, or, if `avoidable`,
         where no order is needed on the simulated days), p_zero, already_out, avoidable, flag, p_unmet_before_arrival,
-        short_if_out (units short before an order placed now arrives, where it runs out before).
+        order_due (an order falls due before the next review, and the item may run out), short_if_out (units short
+        before an order placed now arrives, where it runs out before). The flag is that of an item of the usual margin.
     """
     # Demand is unmet already only where customers wait; an empty shelf that nobody asks at misses nothing yet.
     waited = (items["start"] < 0).to_numpy(dtype=bool)
@@ -216,6 +217,7 @@ def stockout_frame(
         "ok",
     )
     columns["p_unmet_before_arrival"] = missed
+    columns["order_due"] = due
     late_days = np.where(waited[:, None], np.maximum(lead_days, 1), -slack)
     columns["short_if_out"] = _short_if_out(items, stock, np.minimum(late_days, ends), np.minimum(lead_days, ends))
     return pd.DataFrame(columns)

@@ -246,16 +246,18 @@ class Settings:
     service_level: float = 0.95
     """Probability of no unmet demand per order cycle, for orders, order-by dates and avoidability."""
     critical_probability: float = 0.5
-    """Chance of unmet demand before a normal order arrives from which an item is critical."""
+    """Chance of unmet demand before a normal order arrives from which an item of the usual margin is critical; see
+    action_cost."""
     warning_probability: float = 0.2
     """The same for warning."""
     watch_probability: float = 0.05
     """The same for watch; an item whose order is due before the next review is watched too."""
     action_cost: float = 0.0
-    """Cost of acting on one flag (time, an express delivery), money. Above 0 flags go by the expected cost of a miss
-    (probability times margin of the units short until an order placed now arrives): watched from this cost on, warning
-    and critical at the multiples of it that their probabilities are of `watch_probability`. 0: by the probabilities, as
-    for items without a price."""
+    """Fixed cost of acting on one flag (time, a visit), money. Flags weigh the expected cost of a miss (its chance times the
+    margin of the units short until an order placed now arrives) against the cost of acting: this, and a share of what these
+    units cost to buy. The share is such that items of the usual margin (`default_margin_share`), and those without a price,
+    are watched from `watch_probability` on, others from a third to one and a half times of it. Warning and critical stand
+    for acts dearer by the ratio of their chances. Judgement."""
     learned_flag: bool = True
     """Whether flags average the projected chance with one learned from past snapshots, where there are enough of them
     (12 dates, 200 new stockouts)."""

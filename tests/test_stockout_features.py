@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.typing import NDArray
 
 import backorder_forecast as bf
 from backorder_forecast.errors import InvalidSettings, NotEnoughHistory
-from backorder_forecast.learned_flags import _rows_to_learn, blend_flags, learn_flags, unit_margin
+from backorder_forecast.learned_flags import UnitMoney, _rows_to_learn, blend_flags, learn_flags, unit_money
 from backorder_forecast.snapshots import Snapshots, read_snapshots
 from backorder_forecast.stockout_features import features_at
 from backorder_forecast.synthetic import make_world
@@ -179,13 +178,15 @@ def frame_of_risks() -> pd.DataFrame:
         {
             "sku": ["out", "likely", "due", "safe"], "p_unmet_before_arrival": [1.0, 0.4, 0.01, 0.0],
             "p_stockout": [1.0, 0.8, 0.3, 0.1], "short_if_out": [30.0, 10.0, 10 / 3, 2.0],
-            "already_out": [True, False, False, False], "flag": ["critical", "warning", "watch", "ok"],
+            "already_out": [True, False, False, False], "order_due": [False, False, True, False],
+            "flag": ["critical", "warning", "watch", "ok"],
         }
     )  # fmt: skip
 
 
-def blended(learned: list[float], margin: float = 10.0, **options: Any) -> pd.DataFrame:
-    return blend_flags(frame_of_risks(), np.array(learned), np.full(4, margin), bf.Settings(**options))
+def blended(learned: list[float], margin: float = 10.0, cost: float = 70 / 3, **options: Any) -> pd.DataFrame:
+    money = UnitMoney(np.full(4, margin), np.full(4, cost))
+    return blend_flags(frame_of_risks(), np.array(learned), money, bf.Settings(**options))
 
 
 def test_the_blend_is_the_mean_where_something_was_learned() -> None:
@@ -202,23 +203,41 @@ def test_what_is_out_already_stays_certain() -> None:
     assert blended([0.0, 0.0, 0.0, 0.0])["p_stockout_blend"].iloc[0] == 1.0
 
 
-def test_flags_go_by_the_cost_of_a_miss_where_acting_has_a_cost() -> None:
+def test_flags_weigh_the_cost_of_a_miss_against_that_of_acting() -> None:
     # Units short if it happens: 30, 10, 10/3, 2; times margin 10 and probability: 300, 40, 1/3, 0.
     assert blended([np.nan] * 4)["expected_miss_cost"].tolist() == pytest.approx([300.0, 40.0, 1 / 3, 0.0])
-    flags = {cost: blended([np.nan] * 4, action_cost=cost)["flag"].tolist() for cost in (1.0, 20.0, 60.0)}
+    flags = {cost: blended([np.nan] * 4, cost=0.0, action_cost=cost) for cost in (1.0, 20.0, 60.0)}
+    # A third of the usual probabilities where units cost nothing, and the fixed cost over that of a miss.
+    pays = [0.05 / 3 + 20 / 300, 0.05 / 3 + 0.2, 0.05 / 3 + 0.6, np.nan]
+    assert flags[20.0]["watch_from"].tolist() == pytest.approx(pays, nan_ok=True)
     # Critical and warning are ten and four times the cost of watching, as .5 and .2 are of .05.
-    assert flags[1.0] == ["critical", "critical", "watch", "ok"]
-    assert flags[20.0] == ["critical", "watch", "watch", "ok"]
-    assert flags[60.0] == ["warning", "ok", "watch", "ok"]
-    dear = blend_flags(frame_of_risks(), np.full(4, np.nan), np.full(4, np.nan), bf.Settings(action_cost=60.0))
-    assert dear["flag"].tolist() == frame_of_risks()["flag"].tolist(), "without a price flags go by the probability"
+    assert flags[1.0]["flag"].tolist() == ["critical", "critical", "watch", "ok"]
+    assert flags[20.0]["flag"].tolist() == ["critical", "watch", "watch", "ok"]
+    assert flags[60.0]["flag"].tolist() == ["warning", "ok", "watch", "ok"]
+
+
+def test_the_same_chance_is_worth_acting_on_where_more_is_lost() -> None:
+    usual = blended([np.nan] * 4)
+    assert usual["watch_from"].tolist() == pytest.approx([0.05] * 4), "a margin of 30 %"
+    # Margin 20 on a cost of 20: a miss costs 7/3 as much against what acting costs.
+    rich = blended([np.nan] * 4, margin=20.0, cost=20.0)
+    assert rich["watch_from"].tolist() == pytest.approx([0.05 * 3 / 7] * 4)
+    assert rich["flag"].tolist() == ["critical", "critical", "watch", "ok"]
+    poor = blended([np.nan] * 4, margin=1.0, cost=32.0)
+    assert poor["watch_from"].tolist() == pytest.approx([0.075] * 4)
+    assert poor["flag"].tolist() == ["critical", "warning", "watch", "ok"], "what is certain is said at any margin"
+    at_cost = blended([np.nan] * 4, margin=0.0, cost=33.0)
+    assert at_cost["watch_from"].tolist() == pytest.approx([0.075] * 4)
+    unknown = blended([np.nan] * 4, margin=np.nan, cost=np.nan, action_cost=60.0)
+    assert unknown["flag"].tolist() == frame_of_risks()["flag"].tolist(), "without a price flags go by the probability"
+    assert unknown["watch_from"].tolist() == [0.05] * 4
 
 
 def test_margin_is_price_less_cost_or_the_stated_share() -> None:
     facts = pd.DataFrame({"price": [10.0, 10.0, np.nan, 5.0], "unit_cost": [6.0, np.nan, 2.0, 8.0]})
-    got: NDArray[np.float64] = unit_margin(facts, bf.Settings(default_margin_share=0.25))
-    assert got[[0, 1, 3]].tolist() == [4.0, 2.5, 0.0]
-    assert np.isnan(got[2])
+    got = unit_money(facts, bf.Settings(default_margin_share=0.25))
+    assert got.margin.tolist() == pytest.approx([4.0, 2.5, np.nan, 0.0], nan_ok=True)
+    assert got.cost.tolist() == pytest.approx([6.0, 7.5, np.nan, 8.0], nan_ok=True)
 
 
 def test_flag_thresholds_fall_in_order() -> None:
@@ -240,7 +259,7 @@ def test_a_plan_says_what_was_learned_and_from_what() -> None:
     [note] = [n for n in plan.notes if n.startswith("flags ")]
     assert "average the projected and a learned chance" in note
     assert note in set(plan.data_quality["effect"])
-    critical = frame["p_stockout_blend"] >= 0.5
+    critical = frame["p_stockout_blend"] >= 10 * frame["watch_from"]
     assert (frame["flag"].eq("critical") == critical).all()
     assert dict(zip(frame["sku"], frame["flag"], strict=True)) == dict(
         zip(plan.reorders["sku"], plan.reorders["flag"], strict=True)

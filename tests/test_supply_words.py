@@ -135,11 +135,11 @@ def test_the_cost_of_a_miss_is_that_of_the_units_short_until_an_order_arrives(ho
 
 def test_a_small_chance_of_a_large_loss_is_flagged_and_explained() -> None:
     late = {"po_id": "4711", "order_date": day(-14), "quantity_ordered": 20.0}
-    levels = dict.fromkeys(("watch_probability", "warning_probability", "critical_probability"), 0.6)
+    levels = dict.fromkeys(("watch_probability", "warning_probability", "critical_probability"), 0.3)
     settings = SETTINGS.replace(action_cost=1.0, **levels)
-    plan = planned(5.0, late, settings=settings, product={"price": 1000.0})
+    plan = planned(5.0, late, settings=settings, product={"price": 1000.0, "unit_cost": 100.0})
     row = row_of(plan)
-    assert 0.0 < row["p_unmet_before_arrival"] < 0.6
+    assert 0.1 < row["p_unmet_before_arrival"] < 0.3
     assert row["flag"] == "critical"
     assert row["cause"] == "late order"
     assert "PO 4711" in row["cause_text"]

@@ -105,7 +105,9 @@ def parse_numbers(raw: pd.Series, *, decimal: str = "", dot_is_decimal: bool = T
         return Parsed(values, np.isinf(values.to_numpy()), _range(values))
     counted = _already_numbers(raw)
     codes, uniques = factorized(raw.mask(counted) if counted.any() else raw)
-    texts = [_bare_number(str(value)) for value in uniques]
+    texts = [str(value) for value in uniques]
+    # The NULL of a database would lose three letters as a currency.
+    texts = ["" if text.strip().lower() in NO_VALUE else _bare_number(text) for text in texts]
     empty = np.array([text.lower() in NO_VALUE for text in texts], dtype=bool)
     evidence = decimal or decimal_evidence(texts)
     question = None

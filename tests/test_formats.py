@@ -190,6 +190,13 @@ def test_one_column_of_a_frame_proves_the_decimal_mark_for_all() -> None:
     assert bf.read_tables({"sales": numbers}).sales["quantity"].tolist() == [1.2, 3.0]
 
 
+@pytest.mark.parametrize("text", ["NULL", "null", "None", "NaN", "#N/A", " "])
+def test_words_for_no_number_are_no_number(text: str) -> None:
+    parsed = parse_numbers(pd.Series([text, "EUR 5"]))
+    assert parsed.bad.tolist() == [False, False]
+    assert parsed.values.isna().tolist() == [True, False]
+
+
 def test_numbers_among_text_keep_their_value() -> None:
     mixed = parse_numbers(pd.Series([1.234, "9,5", None, float("inf"), "x", 7], dtype=object))
     assert mixed.values.tolist()[:2] == [1.234, 9.5]

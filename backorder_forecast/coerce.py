@@ -21,7 +21,7 @@ from backorder_forecast.dates import check_date_format, parse_dates
 from backorder_forecast.formats import Failure, SourceTable
 from backorder_forecast.mapping import Matches
 from backorder_forecast.schema import TABLES, Column, Table
-from backorder_forecast.values import Parsed, parse_flags, parse_numbers, parse_text
+from backorder_forecast.values import NO_VALUE, Parsed, parse_flags, parse_numbers, parse_text
 
 NEARLY_ALL = 0.9
 MANY_UNREAD = 0.05
@@ -358,6 +358,11 @@ def _apply_rules(draft: Draft, column: Column, parsed: Parsed, cells: pd.Series)
     if len(cells) != len(draft.frame):
         alive = cells.index.get_indexer(draft.frame.index)
         bad, cells = bad[alive], cells.iloc[alive]
+    if column.kind == "date" and "placeholders" in parsed.understood:
+        written = ~cells.astype("str").fillna("").str.strip().str.lower().isin(NO_VALUE).to_numpy()
+        none = draft.frame[column.name].isna().to_numpy() & written & ~bad
+        shown = ", ".join(dict.fromkeys(str(v) for v in cells[none].head(3)))
+        draft.note(f"{column.name}: stands for no date", none, f"found {shown}; read as empty")
     kind = {"number": "not a number", "date": "not a date", "flag": "neither yes nor no", "text": ""}[column.kind]
     _handle(draft, column, bad, kind, cells)
     if column.needed and not column.may_be_empty:

@@ -246,3 +246,14 @@ def test_receipts_beyond_the_longest_lead_time_are_counted() -> None:
     wide = bf.fit_lead_times(old, as_of=AS_OF, settings=bf.Settings(max_lead_time_days=3000))
     assert "receipt beyond the longest lead time" not in set(wide.quality["rule"])
     assert wide.quantiles(pd.DataFrame({"supplier": ["ACME"]}), [0.5])[0.5].tolist() == [2010]
+
+
+@pytest.mark.parametrize("filler", ["9999-12-31", "2999-12-31", "1900-01-01"])
+def test_a_date_that_stands_for_none_is_counted(filler: str) -> None:
+    orders = with_line({}).astype({"promised_date": "str"})
+    orders["promised_date"] = orders["promised_date"].mask(orders["po_id"] == "X", filler)
+    plan = bf.make_plan(bf.read_tables(tables(orders)), settings=SETTINGS)
+    rows = plan.data_quality[plan.data_quality["rule"] == "promised_date: stands for no date"]
+    assert rows["rows_read"].tolist() == [1]
+    assert rows["effect"].tolist() == [f"found {filler}; read as empty"]
+    assert float(plan.stockouts["p_stockout"].iloc[0]) < 0.2

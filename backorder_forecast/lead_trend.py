@@ -6,7 +6,8 @@ entered the records late), and what was still open at the end of the span is cen
 of recent orders nor slow ones of old records move the comparison. The law of each span is that of Kaplan & Meier with
 delayed entry, its mean is restricted to the age up to which both spans know it, and the two are compared by the
 log-rank test (Klein & Moeschberger 2003, sections 4.6, 7.3). Lines of one supplier that were ordered on one day and
-came on one day are one delivery, and count once. Days are calendar days.
+came on one day are one delivery, and count once. Days are calendar days. Of a law of which at most `FEW_LEFT` is not
+known, the rest counts as arriving at the longest watch (Efron 1967), so that one late order does not cut off both.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ SLOWER_Z = 1.645
 """Log-rank statistic from which receipts have become slower: one-sided at 5 %."""
 LEAST_DAYS = 1.0
 """Days that a supplier must have become slower by to be named."""
+FEW_LEFT = 0.25
+"""Share of a span's law beyond its longest watch up to which its mean is not restricted to that age. Judgement."""
 _SPAN = 100_000
 _NO_WEIGHT = 1e-9
 
@@ -86,8 +89,12 @@ def lead_trends(orders: OrderLines, groups: Sequence[Ints], n: int) -> pd.DataFr
     ]
     deaths = [_deaths(span) for span in spans]
     enough = np.all([np.bincount(s.group[s.arrived], minlength=n) >= MIN_DELIVERIES for s in spans], axis=0)
-    limit = np.minimum(*(_known_until(span, dead, n) for span, dead in zip(spans, deaths, strict=True)))
-    recent, before = (np.where(enough, _restricted_mean(dead, limit), np.nan) for dead in deaths)
+    watched = [_last_days(span, n).astype(np.float64) for span in spans]
+    limit = np.minimum(*(_known_until(last, dead, n) for last, dead in zip(watched, deaths, strict=True)))
+    recent, before = (
+        np.where(enough, _restricted_mean(dead, np.minimum(limit, last)), np.nan)
+        for last, dead in zip(watched, deaths, strict=True)
+    )
     z = _slower_statistic(spans, deaths, n)
     return pd.DataFrame(
         {
@@ -162,10 +169,10 @@ def _last_days(span: _Watched, n: int) -> Ints:
     return last
 
 
-def _known_until(span: _Watched, deaths: pd.DataFrame, n: int) -> Floats:
-    """Age up to which a span knows the law of each group: for ever where all arrived, else the longest watch."""
+def _known_until(watched: Floats, deaths: pd.DataFrame, n: int) -> Floats:
+    """Age up to which a span knows the law of each group: for ever where nearly all arrived, else the longest watch."""
     ends = deaths.groupby("group")["survival"].last().reindex(range(n)).to_numpy(np.float64)
-    return np.where(ends < _NO_WEIGHT, np.inf, _last_days(span, n).astype(np.float64))
+    return np.where(ends <= FEW_LEFT, np.inf, watched)
 
 
 def _restricted_mean(deaths: pd.DataFrame, limit: Floats) -> Floats:
@@ -178,7 +185,7 @@ def _restricted_mean(deaths: pd.DataFrame, limit: Floats) -> Floats:
     top = limit[group]
     area = open_share * np.maximum(np.minimum(day, top) - np.minimum(before, top), 0.0)
     last = np.append(group[1:] != group[:-1], True)[: len(group)]
-    area += np.where(last & (survival > _NO_WEIGHT), survival * np.maximum(np.minimum(top, 1e9) - day, 0.0), 0.0)
+    area += np.where(last, survival * np.maximum(top - day, 0.0), 0.0)
     return np.asarray(np.bincount(group, area, len(limit)), dtype=np.float64)
 
 

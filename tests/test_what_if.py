@@ -399,7 +399,8 @@ def test_a_supplier_that_has_become_slower_is_told_with_its_counts() -> None:
     took = [20 if d <= 200 else 12 for d in range(40, 400, 20)]
     past["received_date"] = past["order_date"] + pd.to_timedelta(took, unit="D")
     notes = [note for note in plan_of(10, past).notes if "slower" in note]
-    assert notes == ["ACME is slower: 12 -> 20 days in the last half-year, 9 receipts (9 in the year before)"]
+    # The first of the slow orders was still open, for 18 days, when the half-year began.
+    assert notes == ["ACME is slower: 13 -> 20 days in the last half-year, 9 receipts (9 in the year before)"]
     assert not [note for note in plan_of(10, delivered()).notes if "slower" in note]
 
 

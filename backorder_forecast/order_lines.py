@@ -37,6 +37,7 @@ REMARK_COLUMNS = (
 
 NO_DAY = np.iinfo(np.int64).min
 _DONE = 1e-9
+_ZONE = r"([T ]\d\d:?\d\d.*?)\s*(?:Z|[+-]\d\d(?::?\d\d)?)$"
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +186,9 @@ def day_numbers(values: pd.Series) -> tuple[NDArray[np.int64], NDArray[np.bool_]
         if pd.api.types.is_numeric_dtype(values.dtype):
             return np.full(len(values), NO_DAY), given
         given = given & (values.astype("str").str.strip() != "").to_numpy()
-        values = pd.to_datetime(values.where(given, None), errors="coerce", format="ISO8601", utc=True)
+        # The day is the one that the clock on the wall showed, wherever that was.
+        text = values.where(given, None).astype("str").str.replace(_ZONE, r"\1", regex=True)
+        values = pd.to_datetime(text, errors="coerce", format="ISO8601")
     if isinstance(values.dtype, pd.DatetimeTZDtype):
         values = values.dt.tz_localize(None)
     days = values.to_numpy().astype("datetime64[D]").astype(np.int64)

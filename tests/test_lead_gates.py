@@ -48,6 +48,15 @@ def test_dates_none_of_which_can_be_read_are_refused(column: str) -> None:
         fit(ORDERS.assign(**{column: ORDERS[column].dt.strftime("%d/%m/%Y")}))
 
 
+@pytest.mark.parametrize("zone", ["", "Z", "+14:00", "-1000", " -10"])
+def test_a_day_is_that_of_the_clock_on_the_wall(zone: str) -> None:
+    text = ORDERS.assign(
+        order_date=ORDERS["order_date"].dt.strftime("%Y-%m-%dT23:30:00") + zone,
+        received_date=ORDERS["received_date"].dt.strftime("%Y-%m-%dT00:15:00") + zone,
+    )
+    assert (fit(text).cdf == fit(ORDERS).cdf).all()
+
+
 def test_levels_that_are_no_list_are_refused() -> None:
     given: Any = 0.5
     with pytest.raises(InvalidSettings, match=r"levels lists probabilities, as in \[0.1, 0.5, 0.9\]; got 0.5"):

@@ -106,6 +106,18 @@ def test_weights_count_as_repeated_cases() -> None:
     assert heavy["survival"].tolist() == pytest.approx(copies["survival"].tolist())
 
 
+def test_loglogistic_fit_is_that_of_scipy() -> None:
+    from scipy.stats import CensoredData, fisk
+
+    rng = np.random.default_rng(9)
+    u = rng.random(3000)
+    life, until = 20.0 * (u / (1 - u)) ** (1 / 2.5), rng.uniform(5, 90, 3000)
+    time, over = np.maximum(np.minimum(life, until), 0.5), life <= until
+    shape, _, median = fisk.fit(CensoredData.right_censored(time, ~over), floc=0)
+    found = loglogistic_censored_fit(time, over, prior_median=20, prior_shape=2.5, prior_n=1e-3)
+    assert found == pytest.approx((median, shape), rel=1e-3)
+
+
 @pytest.mark.parametrize("shape", [0.7, 1.0, 2.5])
 def test_weibull_fit_finds_the_law_of_many_cases(shape: float) -> None:
     rng = np.random.default_rng(3)

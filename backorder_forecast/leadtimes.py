@@ -332,6 +332,9 @@ def fit_lead_times(
     scores = scorecard(orders, tree.groups, len(tree.laws)).drop(columns="n_lines")
     laws = pd.concat([tree.laws, scores, check.by_law.reindex(range(len(tree.laws)))], axis=1)
     laws["check_n"] = laws["check_n"].fillna(0).astype(np.int64)
+    # Of orders that are all still open only a lower bound is known.
+    unseen = (laws["n_received"] == 0) & (laws["n_lines"] > 0)
+    laws["basis"] = laws["basis"].mask(unseen, laws["basis"].str.replace("history", "open orders"))
     laws["p_never_arrives"] = never_share(tree, cases_of(times, choice.half_life_days), choice.k)
     laws["disruption_probability"] = np.nan
     quality = pd.concat([order_remarks(orders), long_remark(orders, longest)])

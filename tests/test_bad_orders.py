@@ -257,3 +257,14 @@ def test_a_date_that_stands_for_none_is_counted(filler: str) -> None:
     assert rows["rows_read"].tolist() == [1]
     assert rows["effect"].tolist() == [f"found {filler}; read as empty"]
     assert float(plan.stockouts["p_stockout"].iloc[0]) < 0.2
+
+
+def test_a_law_of_open_orders_alone_says_so() -> None:
+    orders = history().tail(5).assign(received_date=pd.NaT, quantity_received=np.nan)
+    lead = bf.fit_lead_times(orders, as_of=AS_OF)
+    assert set(lead.table()["basis"]) == {"open orders"}
+    assert set(bf.fit_lead_times(history(), as_of=AS_OF).table()["basis"]) == {"history"}
+    stated = pd.DataFrame({"sku": ["A"], "lead_time_days": 30.0})
+    assert "open orders and stated lead time" in set(
+        bf.fit_lead_times(orders, as_of=AS_OF, stated=stated).table()["basis"]
+    )

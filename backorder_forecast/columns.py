@@ -406,7 +406,8 @@ OWN_NOTES: Mapping[tuple[str, str], str] = MappingProxyType(
         ("wait_cutoffs", "basis"): "Whose cancellations say how long customers wait: of the item, category or product"
         " type; prior if none; band where the type's usual band decided more.",
         ("reorders", "basis"): "What sets the quantity: cost, fill rate or service level.",
-        ("lead_times", "basis"): "Where the law comes from: history, open orders (none has come), a stated time, or the default.",
+        ("lead_times", "basis"): "Where the law comes from: history, open orders (none has come), the stated lead time,"
+        " or the default.",
         ("wait_cutoffs", "reason"): "Why this decision: the wait of a new line, the cutoff, and what decided.",
         ("reorders", "reason"): "Why this much, or nothing, is ordered.",
         ("notices", "reason"): "Why the message is due.",

@@ -87,8 +87,8 @@ FURTHER: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "stockouts": (
             "days_of_cover_0.1", "days_of_cover_0.9", "p_unmet_before_arrival", "order_due", "short_if_out",
             "p_no_sale", "count_suggested",
-            "p_stockout_projected", "p_stockout_learned", "p_stockout_blend", "watch_from", "flag_projected",
-            "expected_miss_cost",
+            "p_stockout_projected", "p_stockout_learned", "p_stockout_blend", "watch_from",
+            "expected_miss_cost", "flag_projected",
             "baseline", "late_order", "demand_surge",
             "ordered_too_little", "supplier_disruption", "record_error", "recall_or_hold", "monte_carlo_error",
             "cause_text",

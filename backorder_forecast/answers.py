@@ -209,9 +209,12 @@ def _stockouts(stockouts: pd.DataFrame, causes: pd.DataFrame, about: pd.DataFram
     for column in ("cause", "cause_text"):
         frame[column] = frame[column].astype("str").fillna("")
     rank = frame["flag"].map(FLAG_ORDER)
-    money = frame["revenue_at_risk"].fillna(frame["expected_short_units"])
-    by = frame.assign(_rank=rank, _money=-money, _p=-frame["p_unmet_before_arrival"])
-    order = by.sort_values(["_rank", "_money", "_p", *keys], kind="stable").index
+    chance = frame["p_stockout_blend"]
+    # Items without a price come after those with one, by units.
+    by = frame.assign(
+        _rank=rank, _money=-frame["expected_miss_cost"], _units=-frame["short_if_out"] * chance, _p=-chance
+    )
+    order = by.sort_values(["_rank", "_money", "_units", "_p", *keys], kind="stable").index
     return frame.loc[order].reset_index(drop=True)
 
 

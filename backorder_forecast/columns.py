@@ -94,7 +94,9 @@ COLUMNS: Mapping[str, Column] = MappingProxyType(
         "flag_projected": Column("category", "Risk by projection", "The flag by the sample paths alone."),
         "order_due": Column("flag", "Order due", "An order falls due before the next review."),
         "short_if_out": Column(
-            "units", "Short if it runs out", "Units short until an order placed now arrives, if it runs out before."
+            "units",
+            "Short if it runs out",
+            "Units short until an order placed now arrives, if it runs out before, with those waited for now.",
         ),
         "expected_miss_cost": Column(
             "money",

@@ -229,7 +229,8 @@ def _short_if_out(
     """Units short until an order placed now arrives, mean over the paths that run out before, shape (n_items,).
 
     On a path it is the mean demand of the `late_days` between both (n_items, n_paths), at least one unit, and never
-    more than the path is short of in all. Where no path runs out before it is the demand of half a lead time.
+    more than the path is short of in all; and what customers wait for now beyond what is there. Where no path runs out
+    before it is the demand of half a lead time.
     """
     mean = items["mean_daily"].to_numpy(dtype=np.float64)[:, None]
     until = mean * np.maximum(late_days, 0)
@@ -237,7 +238,8 @@ def _short_if_out(
     late = late_days > 0
     count = late.sum(axis=1)
     usual = mean[:, 0] * lead_days.mean(axis=1) / 2.0
-    return np.asarray(np.where(count > 0, (units * late).sum(axis=1) / np.maximum(count, 1), usual))
+    lacking = np.maximum(-items["start"].to_numpy(dtype=np.float64), 0.0)
+    return np.asarray(np.where(count > 0, (units * late).sum(axis=1) / np.maximum(count, 1), usual) + lacking)
 
 
 def join_share(settings: Settings, product_type: pd.Series) -> NDArray[np.float64]:

@@ -83,6 +83,8 @@ def test_most_urgent_first() -> None:
     flags = shop_plan().stockouts["flag"].map({"critical": 0, "warning": 1, "watch": 2, "ok": 3})
     assert flags.is_monotonic_increasing
     assert flags.nunique() > 1
+    for _, group in shop_plan().stockouts.groupby("flag"):
+        assert group["expected_miss_cost"].is_monotonic_decreasing
     urgency = shop_plan().reorders["urgency"].map({"overdue": 0, "today": 1, "this review": 2, "none": 3})
     assert urgency.is_monotonic_increasing
     needless = shop_plan().reorders["order_quantity"] == 0

@@ -116,6 +116,15 @@ def test_who_waits_already_does_not_run_out() -> None:
     assert "the chance that demand goes unmet before" in text
 
 
+def test_what_customers_wait_for_is_part_of_the_cost_of_a_miss() -> None:
+    waiting = pd.DataFrame([{"order_id": "O1", "sku": "A", "order_date": day(-3), "quantity": 6.0}])
+    product = {"price": 101.0, "discontinued": day(-1)}
+    row = row_of(planned(2.0, backorders=waiting, product=product))
+    # Nothing new is wanted; of 6 units waited for 2 are there.
+    assert row["short_if_out"] == 4.0
+    assert row["expected_miss_cost"] == 4 * 100.0
+
+
 def test_what_can_be_made_in_a_day_is_named_where_it_limits() -> None:
     order = {"order_date": day(-9), "quantity_ordered": 100.0}
     row = row_of(planned(5.0, order, product={"daily_capacity": 2.0}))

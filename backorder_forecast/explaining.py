@@ -68,9 +68,8 @@ def explain(
     level = situation.start
     stated = stockouts["p_unmet_before_arrival"].to_numpy(dtype=np.float64)[rows]
     frame = cause_frame(bucket, shares, np.isclose(level, 0.0, atol=1e-9), level < 0, stated)
-    # Watched only because its order falls due before the next review.
-    due = stockouts["order_by_date"].iloc[rows].reset_index(drop=True)
-    frame["order_by"] = due.where(stated < world.settings.watch_probability)
+    order_by = stockouts["order_by_date"].where(stockouts["order_due"])
+    frame["order_by"] = order_by.iloc[rows].reset_index(drop=True)
     frame["limited"] = np.bincount(lines["row"], lines["made"] > 0, len(rows)) > 0
     texts = cause_texts(world, bucket, situation, lines, shares, frame)
     players = player_frame(bucket, situation, shares, frame, texts)

@@ -260,7 +260,9 @@ def test_a_date_that_stands_for_none_is_counted(filler: str) -> None:
 
 
 def test_a_law_of_open_orders_alone_says_so() -> None:
-    orders = history().tail(5).assign(received_date=pd.NaT, quantity_received=np.nan)
+    orders = history().tail(5)
+    for column in ("received_date", "quantity_received"):
+        orders[column] = orders[column].where(orders.index < 0)
     lead = bf.fit_lead_times(orders, as_of=AS_OF)
     assert set(lead.table()["basis"]) == {"open orders"}
     assert set(bf.fit_lead_times(history(), as_of=AS_OF).table()["basis"]) == {"history"}

@@ -153,3 +153,12 @@ def test_a_small_chance_of_a_large_loss_is_flagged_and_explained() -> None:
     assert row["cause"] == "late order"
     assert "PO 4711" in row["cause_text"]
     assert len(plan.causes("A"))
+
+
+def test_only_an_order_that_falls_due_is_said_to_be() -> None:
+    """A dear item at a small risk is watched for its cost; its order is due in some weeks only."""
+    order = {"order_date": day(-5), "quantity_ordered": 20.0}
+    row = row_of(planned(5.0, order, settings=SETTINGS.replace(watch_probability=0.02), product={"price": 1000.0}))
+    assert row["flag"] == "watch"
+    assert row["order_by_date"] > AS_OF
+    assert "is due by" not in row["cause_text"]

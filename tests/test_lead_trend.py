@@ -29,7 +29,7 @@ def orders_of(seed: int, *, factor: float = 1.0, every: int = 7, median: float =
 def trends(rows: pd.DataFrame, n: int = 1) -> pd.DataFrame:
     known = rows.assign(received_date=rows["received_date"].where(rows["received_date"] <= AS_OF))
     lines = order_lines(known, as_of=AS_OF)
-    return lead_trends(lines, [lines.lines["supplier"].astype(int).to_numpy(np.int64)], n)
+    return lead_trends(lines, [np.asarray(lines.lines["supplier"].astype(int), dtype=np.int64)], n)
 
 
 def test_orders_still_open_tell_that_a_supplier_became_slower() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from test_what_if import AS_OF, delivered, event, plan_of
 
@@ -32,7 +34,7 @@ def test_a_closure_puts_off_what_is_ordered_later_by_the_days_that_are_left_of_i
     lines = pd.DataFrame({"order_id": ["b"], "sku": "A", "order_date": AS_OF, "quantity": [500.0]})
 
     def days(*rows: pd.DataFrame) -> int:
-        more = {"events": pd.concat(rows, ignore_index=True)} if rows else {}
+        more: dict[str, Any] = {"events": pd.concat(rows, ignore_index=True)} if rows else {}
         plan = plan_of(0, orders, backorders=lines, **more)
         return int((plan.fill_dates["fill_date_0.5"].iloc[0] - AS_OF).days)
 

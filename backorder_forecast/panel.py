@@ -314,6 +314,8 @@ def exposure_periods(
     n_items, n_days = exposure_days.shape
     days = pd.date_range(first_day, periods=n_days, freq=given_freq)
     if freq == given_freq:
+        if days.equals(periods):
+            return exposure_days
         exposure = np.ones((n_items, len(periods)))
         at = periods.get_indexer(days)
         exposure[:, at[at >= 0]] = exposure_days[:, at >= 0]

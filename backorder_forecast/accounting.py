@@ -105,9 +105,10 @@ def input_notes(
         days = (day - latest).days
         age = f"{days} day{'s' if days > 1 else ''} before as_of"
         notes.append(f"The latest stock is of {latest:%Y-%m-%d}, {age}: it is rolled forward.")
+    sold = _names(sales["sku"])
     for name in ("inventory", "purchase_orders", "backorders"):
         own = _names(frames[name]["sku"])
-        if len(own) and not own.isin(sold := _names(sales["sku"])).any():
+        if len(own) and not own.isin(sold).any():
             notes.append(
                 f"No SKU of {name} occurs in sales ({own[0]} against {sold[0]}): do both use the same product code?"
             )

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -173,15 +174,15 @@ def same_rows(columns: list[pd.Series]) -> NDArray[np.bool_]:
     n = len(columns[0]) if columns else 0
     mixed = np.zeros(n, dtype=np.uint64)
     for column in columns:
-        mixed ^= _codes(column).view(np.uint64)
-        mixed *= np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
+        _mix(mixed, _codes(column))
     ordered = np.sort(mixed)
     repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    del ordered
     same = np.zeros(n, dtype=bool)
     if len(repeated):
-        # Equal hashes are only suspects; the cells decide.
-        suspects = np.flatnonzero(pd.Series(mixed).isin(repeated).to_numpy())
+        # Equal hashes are only suspects; the cells decide. Most rows are seen to be none by the first bits of theirs.
+        suspects = _like(mixed, repeated)
+        suspects = suspects[pd.Series(mixed[suspects]).isin(repeated).to_numpy()]
         cells = pd.DataFrame({i: _codes(column)[suspects] for i, column in enumerate(columns)})
         same[suspects[cells.duplicated().to_numpy()]] = True
     return same
@@ -243,10 +244,29 @@ def _shown(found: pd.Series) -> pd.Categorical:
     return pd.Categorical.from_codes(final[codes], categories=pd.Index(categories, dtype="str"))
 
 
-def _codes(column: pd.Series) -> NDArray[np.int64]:
+@nb.njit(cache=True, nogil=True)
+def _mix(mixed, codes):  # type: ignore[no-untyped-def]
+    """Mix one more column into the hash of each row, in place."""
+    for i in range(len(mixed)):
+        x = (mixed[i] ^ np.uint64(np.int64(codes[i]))) * np.uint64(0x9E3779B97F4A7C15)
+        mixed[i] = x ^ (x >> np.uint64(29))
+
+
+@nb.njit(cache=True, nogil=True)
+def _like(mixed, wanted):  # type: ignore[no-untyped-def]
+    """Rows whose hash begins like a wanted one."""
+    begins = np.zeros(1 << 22, dtype=np.bool_)
+    for x in wanted:
+        begins[x >> np.uint64(42)] = True
+    return np.flatnonzero(begins[mixed >> np.uint64(42)])
+
+
+def _codes(column: pd.Series) -> NDArray[np.integer[Any]]:
     """Whole numbers that are equal where the cells are."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        return np.asarray(column.cat.codes, dtype=np.int64)
+        return column.cat.codes.to_numpy()
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind == "M":
+        return np.ascontiguousarray(column.to_numpy()).view(np.int64)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         return np.asarray(column.astype("int64"), dtype=np.int64)
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_extension_array_dtype(column.dtype):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+import numba as nb
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -107,6 +108,10 @@ def _from_datetimes(raw: pd.Series) -> Parsed:
         how.append(f"time zone {raw.dtype.tz} dropped")
         raw = raw.dt.tz_localize(None)
     moments = raw.to_numpy()
+    seconds = _plain_days(moments)
+    if seconds is not None:
+        values = pd.Series(seconds.view("datetime64[s]"), index=raw.index)
+        return Parsed(values, np.zeros(len(raw), dtype=bool), _words(how, values))
     days = moments.astype("datetime64[D]")
     empty = np.isnat(days)
     if bool(((moments != days.astype(moments.dtype)) & ~empty).any()):
@@ -123,6 +128,35 @@ def _from_datetimes(raw: pd.Series) -> Parsed:
         odd &= ~placeholder
     values = pd.Series(days.astype("datetime64[s]"), index=raw.index)
     return Parsed(values, odd, _words(how, values))
+
+
+_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+def _plain_days(moments: NDArray[np.datetime64]) -> NDArray[np.int64] | None:
+    """Seconds of moments that are all whole days of usual years, or empty; None where one is not."""
+    unit, count = np.datetime_data(moments.dtype)
+    if unit not in _PER_SECOND or count != 1:
+        return None
+    first, last = (np.datetime64(f"{y}-01-01", "D").astype(np.int64) for y in (FIRST_YEAR, LAST_YEAR + 1))
+    per_day = 86400 * _PER_SECOND[unit]
+    seconds = np.empty(len(moments), dtype=np.int64)
+    plain = _whole_days(np.ascontiguousarray(moments).view(np.int64), per_day, int(first), int(last), seconds)
+    return seconds if plain else None
+
+
+@nb.njit(cache=True, nogil=True)
+def _whole_days(ticks, per_day, first, last, seconds):  # type: ignore[no-untyped-def]
+    empty = np.iinfo(np.int64).min
+    for i in range(len(ticks)):
+        if ticks[i] == empty:
+            seconds[i] = empty
+            continue
+        day = ticks[i] // per_day
+        if day * per_day != ticks[i] or day < first or day >= last:
+            return False
+        seconds[i] = day * 86400
+    return True
 
 
 def _days(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from backorder_forecast.panel import item_codes
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -151,9 +153,8 @@ def _demand_by_day(
     if demand is None:
         return None
     recent = demand[demand["date"] > as_of - pd.Timedelta(days=weeks * 7 + WINDOW_DAYS)]
-    codes = items[["sku", "location"]].astype("str").assign(item=np.arange(len(items)))
-    named = recent[["sku", "location"]].astype("str").assign(date=recent["date"], quantity=recent["quantity"])
-    return named.merge(codes, on=["sku", "location"])[["item", "date", "quantity"]]
+    recent = recent[["date", "quantity"]].assign(item=item_codes(recent, items))
+    return recent[recent["item"] >= 0]
 
 
 def _rate(

@@ -258,7 +258,16 @@ def _like(mixed, wanted):  # type: ignore[no-untyped-def]
     begins = np.zeros(1 << 22, dtype=np.bool_)
     for x in wanted:
         begins[x >> np.uint64(42)] = True
-    return np.flatnonzero(begins[mixed >> np.uint64(42)])
+    n = 0
+    for x in mixed:
+        n += begins[x >> np.uint64(42)]
+    rows = np.empty(n, dtype=np.int64)
+    n = 0
+    for i in range(len(mixed)):
+        if begins[mixed[i] >> np.uint64(42)]:
+            rows[n] = i
+            n += 1
+    return rows
 
 
 def _codes(column: pd.Series) -> NDArray[np.integer[Any]]:

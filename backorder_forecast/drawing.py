@@ -35,6 +35,11 @@ from backorder_forecast.settings import Settings
 from backorder_forecast.supply_events import HOLD_COLUMNS, days_to_last, held_orders
 
 _BUCKET_BYTES = 64 * 2**20
+"""Most bytes of one array of paths."""
+_REUSED_BYTES = 31 * 2**20
+"""Up to this size the C library hands out the same memory again; larger arrays are fresh pages each time."""
+_SEVERAL = 64
+"""Items from which what each bucket costs beside its paths is small."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,7 +113,8 @@ class World:
     def bucket_items(self) -> int:
         """Items per bucket: `Settings.bucket_size`, fewer where long paths would take too much memory."""
         longest = int(self.n_periods.max()) if len(self.n_periods) else 1
-        affordable = _BUCKET_BYTES // (8 * self.settings.n_paths * longest)
+        item_bytes = 8 * self.settings.n_paths * longest
+        affordable = max(_REUSED_BYTES // item_bytes, min(_BUCKET_BYTES // item_bytes, _SEVERAL))
         return max(min(self.settings.bucket_size, affordable), 1)
 
     @cached_property

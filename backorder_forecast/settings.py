@@ -182,7 +182,7 @@ class Settings:
     """Seed of all sample paths; same input and seed, same bytes."""
     n_paths: int = 500
     """Sample paths per item; the simulation error of a probability is at most 0.5 over the square root of that number."""
-    bucket_size: int = 64
+    bucket_size: int = 128
     """Items simulated at once; bounds the memory, never changes a result."""
     workers: int = 0
     """Cores to use; 0 means all. Never changes a result."""

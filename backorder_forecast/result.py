@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -315,7 +316,7 @@ class Plan:
         InvalidSettings
             For a budget that is negative or no whole number.
         """
-        if top is not None and (isinstance(top, bool) or not isinstance(top, int) or top < 0):
+        if top is not None and (isinstance(top, bool) or not isinstance(top, Integral) or top < 0):
             raise InvalidSettings(f"top is the number of items to show, 0 or more, got {top!r}")
         flagged = self.stockouts[self.stockouts["flag"] != "ok"]
         by = "expected_miss_cost" if "expected_miss_cost" in flagged else "revenue_at_risk"

@@ -7,6 +7,7 @@ import pickle
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from plan_fixture import AS_OF, made_up_plan
@@ -68,6 +69,7 @@ def test_alerts_are_the_flagged_items_that_would_cost_most() -> None:
     plan = _plan(stockouts=stockouts.assign(expected_miss_cost=cost))
     assert plan.alerts()["sku"].tolist() == flagged["sku"].tolist()[::-1]
     assert plan.alerts(top=2)["sku"].tolist() == flagged["sku"].tolist()[::-1][:2]
+    assert len(plan.alerts(top=np.int64(2))) == 2  # type: ignore[arg-type]
     assert plan.alerts(top=0).columns.tolist() == plan.stockouts.columns.tolist()
     # Without any price the order of urgency stays.
     bare = _plan(stockouts=stockouts.assign(expected_miss_cost=float("nan")))
